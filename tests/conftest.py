@@ -1,0 +1,135 @@
+"""What all tests share: a settled backend, private caches, corpora, what may be absent.
+
+Helpers are both plain functions (`from tests.conftest import needs_data`) and fixtures
+of the same name (`def test_it(needs_data): folder = needs_data("ptb")`).
+
+A test whose corpus, compiler or backend is absent is skipped and says so. The variable
+`REQUIRE` (any of `data,compiler,backends`) turns such a skip into a failure: that is
+how a machine that should have everything proves that nothing was left out.
+"""
+
+import atexit
+import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+# All of this is read when Keras or matplotlib is first imported, so it stands before
+# any test module is.
+PRIVATE = Path(tempfile.mkdtemp(prefix="rnnlm-tests-"))
+atexit.register(shutil.rmtree, PRIVATE, ignore_errors=True)
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ["MPLBACKEND"] = "Agg"
+os.environ["MPLCONFIGDIR"] = str(PRIVATE / "matplotlib")
+os.environ["KERAS_HOME"] = str(PRIVATE / "keras")
+os.environ["RNNLM_CACHE"] = str(PRIVATE / "cache")
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+TEXTS = Path(__file__).resolve().parent / "texts"
+REQUIRABLE = ("data", "compiler", "backends")
+CORPORA = ("ptb", "shakespeare", "songci")
+BACKENDS = {"jax": "jax", "tensorflow": "tensorflow", "torch": "torch"}
+
+
+def required() -> set[str]:
+    """What `REQUIRE` says must be there."""
+    names = {name.strip() for name in os.environ.get("REQUIRE", "").split(",")} - {""}
+    if unknown := names - set(REQUIRABLE):
+        raise pytest.UsageError(
+            f"REQUIRE takes {', '.join(REQUIRABLE)}; received {sorted(unknown)}"
+        )
+    return names
+
+
+def _absent(kind: str, sentence: str) -> NoReturn:
+    if kind in required():
+        pytest.fail(f"{sentence} (REQUIRE names {kind})", pytrace=False)
+    pytest.skip(sentence)
+
+
+def needs_data(name: str) -> Path:
+    """Return the folder of the corpus `name`, or skip."""
+    if name not in CORPORA:
+        raise ValueError(f"the corpora are {', '.join(CORPORA)}; received {name!r}")
+    root = Path(os.environ.get("RNNLM_DATA", CHECKOUT.parent / "shared" / "data"))
+    folder = root / name
+    if not folder.is_dir():
+        _absent("data", f"needs the corpus {name!r} at {folder}; RNNLM_DATA moves it")
+    return folder
+
+
+def needs_backend(name: str) -> str:
+    """Return `name` if that Keras backend is installed, or skip.
+
+    For tests that start a process on another backend than their own. Mark them
+    `@pytest.mark.backends`: `make test` has JAX alone and leaves them to
+    `make test-backends`.
+    """
+    if name not in BACKENDS:
+        raise ValueError(f"the backends are {', '.join(BACKENDS)}; received {name!r}")
+    if importlib.util.find_spec(BACKENDS[name]) is None:
+        _absent("backends", f"needs the backend {name!r}, which is not installed")
+    return name
+
+
+def only_on(*names: str) -> None:
+    """Skip a test of code that is written for some backends and not for this one."""
+    here = os.environ["KERAS_BACKEND"]
+    if here not in names:
+        pytest.skip(f"is about {' and '.join(names)}, and this run is on {here}")
+
+
+def needs_compiler() -> str:
+    """Return the path of a C++ compiler, or skip."""
+    for name in (os.environ.get("CXX"), "g++", "clang++", "c++"):
+        if name and (path := shutil.which(name)):
+            return path
+    _absent("compiler", "needs a C++ compiler (g++, clang++ or $CXX)")
+
+
+@pytest.fixture(name="needs_data")
+def _needs_data() -> Callable[[str], Path]:
+    return needs_data
+
+
+@pytest.fixture(name="needs_backend")
+def _needs_backend() -> Callable[[str], str]:
+    return needs_backend
+
+
+@pytest.fixture(name="needs_compiler")
+def _needs_compiler() -> Callable[[], str]:
+    return needs_compiler
+
+
+@pytest.fixture(name="only_on")
+def _only_on() -> Callable[..., None]:
+    return only_on
+
+
+@pytest.fixture(scope="session")
+def english_file() -> Path:
+    """A short English story, 42 lines; read it, do not write to it."""
+    return TEXTS / "english.txt"
+
+
+@pytest.fixture(scope="session")
+def chinese_file() -> Path:
+    """The same story in Chinese."""
+    return TEXTS / "chinese.txt"
+
+
+@pytest.fixture(scope="session")
+def english_text(english_file: Path) -> str:
+    return english_file.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def chinese_text(chinese_file: Path) -> str:
+    return chinese_file.read_text(encoding="utf-8")
