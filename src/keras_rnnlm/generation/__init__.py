@@ -1,0 +1,1 @@
+"""Generation: text that goes on from a prompt."""
