@@ -1,0 +1,18 @@
+"""Layers for recurrent language models; they know nothing of text.
+
+`SimpleRNN`, `LSTM` and `GRU` are drop-in for those of `keras.layers`.
+"""
+
+from keras_rnnlm.layers.outputs import Output
+from keras_rnnlm.layers.recurrent import GRU, LSTM, SimpleRNN
+from keras_rnnlm.layers.regularizers import Embedding, LockedDropout, WeightDrop
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "Embedding",
+    "LockedDropout",
+    "Output",
+    "SimpleRNN",
+    "WeightDrop",
+]

@@ -1,0 +1,1 @@
+"""The loops behind the recurrent layers, and the loss of the output layer."""

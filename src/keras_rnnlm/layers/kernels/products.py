@@ -1,0 +1,33 @@
+"""Matrix products with a float32 result, whatever the operands' precision."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+Array = Any
+
+
+def accumulator(dtype: str) -> str:
+    """The precision of sums and states beside operands of `dtype`.
+
+    float32 for the 16-bit types, `dtype` itself for float32 and float64.
+    """
+    return "float32" if dtype in ("bfloat16", "float16") else dtype
+
+
+def product(a: Array, b: Array) -> Array:
+    """`a` (..., N) times `b` (N, M): (..., M) in float32 or better.
+
+    Operands of 16 bits keep their speed where the backend can multiply them into a
+    float32 sum (JAX), forward and backward; elsewhere they are widened first, since
+    rounding the result to 16 bits would cost more precision than the operands did.
+    """
+    dtype = accumulator(ops.dtype(a))
+    if ops.dtype(a) == ops.dtype(b) == dtype:
+        return ops.matmul(a, b)
+    if keras.backend.backend() == "jax":
+        from keras_rnnlm.layers.kernels import jax_products
+
+        return jax_products.product(a, b)
+    return ops.matmul(ops.cast(a, dtype), ops.cast(b, dtype))

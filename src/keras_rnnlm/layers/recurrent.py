@@ -1,0 +1,228 @@
+"""Drop-in recurrent layers: `keras.layers.SimpleRNN`, `LSTM` and `GRU` with our loops.
+
+Arguments, weights, states, masks and configuration are Keras's own, by inheritance;
+only the loop over time is replaced. The few argument combinations that our kernels do
+not cover run Keras's loop, and `layer.loop` says which loop the last call took.
+"""
+
+from abc import abstractmethod
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.layers import cells
+from keras_rnnlm.layers.kernels import dispatch
+from keras_rnnlm.layers.kernels.products import accumulator, product
+from keras_rnnlm.layers.regularizers import WeightDrop
+
+Array = Any
+
+
+class _KernelRNN(keras.layers.RNN):
+    """What the three layers share: the loop of `keras.layers.RNN`, replaced.
+
+    Stands before the Keras layer in the order of inheritance. Subclasses say what
+    their equation is and how their bias divides.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        *arguments: Any,
+        weight_dropout: float = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(units, *arguments, **options)
+        self.weight_dropout = weight_dropout
+        self.weight_drop = WeightDrop(weight_dropout, self.cell.seed)
+        # Keras's layer tracks generators among its attributes, not deeper.
+        self.weight_seed_generator = self.weight_drop.seed_generator
+        self.loop: str | None = None
+        if weight_dropout and self._needs_keras():
+            raise ConfigError(
+                f"weight_dropout expected 0 beside recurrent_dropout, "
+                f"implementation=1 with dropout, use_cudnn=True or an activation "
+                f"that is a layer, received {weight_dropout!r}: use one or the other."
+            )
+
+    @abstractmethod
+    def _equation(self) -> cells.Cell:
+        """The cell's equation with this layer's activations."""
+
+    def _biases(self) -> tuple[Array | None, Array | None]:
+        """The bias of the input projection and that of the recurrent product."""
+        return self.cell.bias, None
+
+    def _needs_keras(self) -> bool:
+        """Whether only Keras's loop does what the arguments ask for."""
+        cell = self.cell
+        # Dropout of the state by gate, and of the input by gate.
+        by_gate = getattr(cell, "implementation", 2) == 1 and cell.dropout > 0
+        # An activation with weights of its own cannot be a constant of a kernel.
+        activations = (cell.activation, getattr(cell, "recurrent_activation", None))
+        with_layer = any(isinstance(a, keras.layers.Layer) for a in activations)
+        forced = getattr(self, "use_cudnn", None) is True
+        return cell.recurrent_dropout > 0 or by_gate or with_layer or forced
+
+    def inner_loop(
+        self,
+        sequences: Array,
+        initial_state: Any,
+        mask: Array | None,
+        training: bool = False,
+    ) -> tuple[Array, Array, list[Array]]:
+        """Run the loop; called by `keras.layers.RNN.call`.
+
+        Args:
+            sequences: inputs (B, T, D).
+            initial_state: arrays (B, units).
+            mask: booleans (B, T), or None.
+            training: whether dropout applies.
+
+        Returns:
+            Last output (B, units), outputs (B, T, units) (of the last step alone
+            unless `return_sequences`), final states.
+        """
+        if self._needs_keras():
+            self.loop = "keras"
+            last, outputs, states = super().inner_loop(
+                sequences, initial_state, mask, training=training
+            )
+            return last, outputs, states
+        self.loop = dispatch.choose(self.unroll)
+        if isinstance(mask, list | tuple):
+            mask = mask[0]
+        if training and self.cell.dropout > 0:
+            dropped = self.cell.get_dropout_mask(sequences[:, 0, :])
+            sequences = sequences * ops.expand_dims(dropped, 1)
+        wide = accumulator(self.compute_dtype)
+        inputs = ops.transpose(sequences, (1, 0, 2))
+        if mask is not None:
+            mask = ops.expand_dims(ops.transpose(ops.cast(mask, "bool"), (1, 0)), -1)
+        if self.go_backwards:
+            inputs = ops.flip(inputs, axis=0)
+            mask = None if mask is None else ops.flip(mask, axis=0)
+
+        input_bias, recurrent_bias = self._biases()
+        x = product(inputs, ops.convert_to_tensor(self.cell.kernel))
+        if input_bias is not None:
+            x = x + ops.cast(input_bias, wide)
+        if recurrent_bias is not None:
+            recurrent_bias = ops.cast(recurrent_bias, wide)
+        state = tuple(ops.cast(s, wide) for s in initial_state)
+        kernel = ops.convert_to_tensor(self.cell.recurrent_kernel)
+        kernel = self.weight_drop(kernel, training)
+
+        hidden, last = dispatch.run(
+            self.loop,
+            self._equation(),
+            self.compute_dtype,
+            x,
+            mask,
+            state,
+            kernel,
+            recurrent_bias,
+            self.unroll,
+        )
+        if mask is not None:
+            hidden = self._masked_outputs(hidden, mask)
+        output = hidden[-1]
+        if not self.return_sequences:
+            return output, ops.expand_dims(output, 1), list(last)
+        return output, ops.transpose(hidden, (1, 0, 2)), list(last)
+
+    def _masked_outputs(self, hidden: Array, mask: Array) -> Array:
+        """What Keras outputs at masked steps, from the states kept there.
+
+        A masked step repeats the output before it, which is the state that the kernel
+        kept. Before the first step that counts, the output is the initial state with
+        Keras's loop on JAX and zero with its other loops; so it is here.
+        """
+        if self.zero_output_for_mask:
+            return ops.where(mask, hidden, ops.zeros_like(hidden))
+        if keras.backend.backend() == "jax" and not self.unroll:
+            return hidden
+        begun = ops.cumsum(ops.cast(mask, "int32"), axis=0) > 0
+        return ops.where(begun, hidden, ops.zeros_like(hidden))
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        return {**super().get_config(), "weight_dropout": self.weight_dropout}
+
+
+@keras.saving.register_keras_serializable("keras_rnnlm")
+class SimpleRNN(_KernelRNN, keras.layers.SimpleRNN):
+    """`keras.layers.SimpleRNN`, faster: same arguments, weights, outputs, gradients.
+
+    Args:
+        units: size of the state.
+        *arguments: as in `keras.layers.SimpleRNN`.
+        weight_dropout: fraction of the recurrent matrix's elements to drop in
+            training, one mask a call (see `WeightDrop`).
+        **options: as in `keras.layers.SimpleRNN`.
+
+    Attributes:
+        loop: the loop that the last call took: "jax-scan", "ops-loop" or "keras".
+
+    Raises:
+        ConfigError: if `weight_dropout` is out of range or meets an argument that
+            only Keras's loop serves.
+    """
+
+    def _equation(self) -> cells.Cell:
+        return cells.ElmanCell(self.cell.activation)
+
+
+@keras.saving.register_keras_serializable("keras_rnnlm")
+class LSTM(_KernelRNN, keras.layers.LSTM):
+    """`keras.layers.LSTM`, faster: same arguments, weights, outputs, gradients.
+
+    Args:
+        units: size of the hidden and of the cell state.
+        *arguments: as in `keras.layers.LSTM`.
+        weight_dropout: fraction of the recurrent matrix's elements to drop in
+            training, one mask a call (see `WeightDrop`).
+        **options: as in `keras.layers.LSTM`.
+
+    Attributes:
+        loop: the loop that the last call took: "jax-scan", "ops-loop" or "keras".
+
+    Raises:
+        ConfigError: if `weight_dropout` is out of range or meets an argument that
+            only Keras's loop serves.
+    """
+
+    def _equation(self) -> cells.Cell:
+        return cells.LSTMCell(self.cell.activation, self.cell.recurrent_activation)
+
+
+@keras.saving.register_keras_serializable("keras_rnnlm")
+class GRU(_KernelRNN, keras.layers.GRU):
+    """`keras.layers.GRU`, faster: same arguments, weights, outputs, gradients.
+
+    Args:
+        units: size of the state.
+        *arguments: as in `keras.layers.GRU`.
+        weight_dropout: fraction of the recurrent matrix's elements to drop in
+            training, one mask a call (see `WeightDrop`).
+        **options: as in `keras.layers.GRU`.
+
+    Attributes:
+        loop: the loop that the last call took: "jax-scan", "ops-loop" or "keras".
+
+    Raises:
+        ConfigError: if `weight_dropout` is out of range or meets an argument that
+            only Keras's loop serves.
+    """
+
+    def _equation(self) -> cells.Cell:
+        kind = cells.GRUCell if self.cell.reset_after else cells.ResetBeforeGRUCell
+        return kind(self.cell.activation, self.cell.recurrent_activation)
+
+    def _biases(self) -> tuple[Array | None, Array | None]:
+        if self.cell.bias is None:
+            return None, None
+        bias = ops.convert_to_tensor(self.cell.bias)
+        return (bias[0], bias[1]) if self.cell.reset_after else (bias, None)

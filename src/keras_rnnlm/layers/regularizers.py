@@ -1,0 +1,177 @@
+"""Dropout for recurrent networks: locked, whole words, recurrent weights.
+
+Every random operation draws from a `keras.random.SeedGenerator` of its own, whose
+state is a variable of the layer: with a seed given, a saved and restored layer goes
+on with the very masks that it would have drawn.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnlm.errors import ConfigError
+
+Array = Any
+
+
+def checked_rate(rate: float, name: str) -> float:
+    """`rate` as a float.
+
+    Raises:
+        ConfigError: unless 0 <= rate < 1.
+    """
+    if not 0.0 <= rate < 1.0:
+        raise ConfigError(
+            f"{name} expected a rate of at least 0 and below 1, received {rate!r}: "
+            "give the fraction to drop."
+        )
+    return float(rate)
+
+
+def drop(x: Array, rate: float, seed: Any, noise_shape: Any = None) -> Array:
+    """`x` with a fraction `rate` set to zero and the rest scaled by 1 / (1 - rate)."""
+    return keras.random.dropout(x, rate, noise_shape=noise_shape, seed=seed)
+
+
+@keras.saving.register_keras_serializable("keras_rnnlm")
+class LockedDropout(keras.layers.Layer):
+    """Dropout with one mask for all time steps of a sequence.
+
+    Variational dropout of Gal and Ghahramani (2016), called locked dropout by Merity,
+    Keskar and Socher (2018): a unit that is dropped stays dropped from the first
+    step of the batch to the last. Does nothing outside training.
+
+    Args:
+        rate: fraction of the features to drop, at least 0 and below 1.
+        seed: seed of the masks; None draws one.
+        **options: those of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: (B, T, D), any float type.
+        training: whether to drop.
+
+    Returns:
+        (B, T, D).
+
+    Raises:
+        ConfigError: if the rate is out of range.
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **options: Any) -> None:
+        """Make the layer; the arguments are those of the class."""
+        super().__init__(**options)
+        self.rate = checked_rate(rate, "LockedDropout")
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed) if self.rate else None
+        self.supports_masking = True
+        self.input_spec = keras.layers.InputSpec(ndim=3)
+        self._build_at_init()
+
+    def call(self, inputs: Array, training: bool = False) -> Array:
+        """See the class."""
+        if not training or self.seed_generator is None:
+            return inputs
+        batch, _, features = ops.shape(inputs)
+        return drop(inputs, self.rate, self.seed_generator, (batch, 1, features))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the input."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("keras_rnnlm")
+class Embedding(keras.layers.Embedding):
+    """`keras.layers.Embedding` that can drop whole words.
+
+    Embedding dropout of Gal and Ghahramani (2016) as Merity, Keskar and Socher (2018)
+    use it: in training, a dropped word has the zero vector wherever it stands in the
+    batch, the others are scaled by 1 / (1 - dropout). `embeddings`, the matrix that
+    an output layer may be tied to, stays whole.
+
+    Args:
+        input_dim: number of words V.
+        output_dim: size of a vector.
+        *arguments: further arguments of `keras.layers.Embedding`, in its order.
+        dropout: fraction of the vocabulary to drop, at least 0 and below 1.
+        seed: seed of the masks; None draws one.
+        **options: keyword arguments of `keras.layers.Embedding`.
+
+    Call arguments:
+        inputs: (...) of integers in [0, V).
+        training: whether to drop.
+
+    Returns:
+        (..., output_dim).
+
+    Raises:
+        ConfigError: if the rate is out of range.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        *arguments: Any,
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **options: Any,
+    ) -> None:
+        """Make the layer; the arguments are those of the class."""
+        super().__init__(input_dim, output_dim, *arguments, **options)
+        self.dropout = checked_rate(dropout, "Embedding's dropout")
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed) if self.dropout else None
+
+    def call(self, inputs: Array, training: bool = False) -> Array:
+        """See the class."""
+        vectors = super().call(inputs)
+        if not training or self.seed_generator is None:
+            return vectors
+        kept = drop(
+            ops.ones((self.input_dim,), self.compute_dtype),
+            self.dropout,
+            self.seed_generator,
+        )
+        scale = ops.take(kept, ops.cast(inputs, "int32"), axis=0)
+        return vectors * ops.expand_dims(scale, -1)
+
+    def compute_output_spec(self, inputs: Array, training: bool = False) -> Any:
+        """See `keras.layers.Layer`."""
+        return super().compute_output_spec(inputs)
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        return {**super().get_config(), "dropout": self.dropout, "seed": self.seed}
+
+
+class WeightDrop:
+    """Dropout of the elements of a weight matrix, one mask a call.
+
+    DropConnect on the recurrent matrix (Merity, Keskar and Socher 2018): drawn once
+    before the loop over time, so that the same connections are missing at every time
+    step and any kernel can run the loop. The weights themselves stay whole, and
+    outside training they are used as they are.
+
+    Args:
+        rate: fraction of the elements to drop, at least 0 and below 1.
+        seed: seed of the masks; None draws one.
+
+    Raises:
+        ConfigError: if the rate is out of range.
+    """
+
+    def __init__(self, rate: float, seed: int | None = None) -> None:
+        """Make the regularizer; the arguments are those of the class."""
+        self.rate = checked_rate(rate, "weight_dropout")
+        self.seed_generator = keras.random.SeedGenerator(seed) if self.rate else None
+
+    def __call__(self, weights: Array, training: bool) -> Array:
+        """`weights` with a new mask in training, unchanged otherwise."""
+        if not training or self.seed_generator is None:
+            return weights
+        return drop(weights, self.rate, self.seed_generator)
