@@ -1,0 +1,244 @@
+"""The model folder: network and tokenizer on disk, in formats that run no code.
+
+`config.json` says how to build the network, `model.safetensors` holds the weights,
+`tokenizer.json` the tokenizer, `manifest.json` the SHA-256 of every file. Whatever else
+belongs to the model (log, report, card, picture) lies beside them.
+"""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from keras_rnnlm.data.tokenizers import Tokenizer
+from keras_rnnlm.errors import FolderError, RNNLMError
+from keras_rnnlm.models.rnn_lm import RNNLM
+from keras_rnnlm.models.weights import assign_weights, named_weights, weight_arrays
+
+FORMAT = 1
+NETWORK_FILES = ("config.json", "model.safetensors", "tokenizer.json")
+
+
+def save_folder(
+    folder: str | Path,
+    network: RNNLM,
+    tokenizer: Tokenizer,
+    protocol: str | None = None,
+    weights: Mapping[str, np.ndarray] | None = None,
+    extra: Mapping[str, bytes] | None = None,
+) -> Path:
+    """Write a model folder; each file is complete or absent.
+
+    Args:
+        folder: Where to; made if absent. Files of the same names are replaced.
+        network: The model.
+        tokenizer: Its tokenizer.
+        protocol: Evaluation protocol to use by default, for example `carry`.
+        weights: Arrays to write instead of the network's current weights.
+        extra: Further files, name to content.
+
+    Raises:
+        FolderError: The folder cannot be written.
+    """
+    folder = Path(folder)
+    arguments = network.get_config()
+    config = {
+        "format": FORMAT,
+        "network": {k: v for k, v in arguments.items() if k not in ("dtype", "name")},
+        "tokenizer": tokenizer.settings(),
+        "protocol": protocol,
+    }
+    arrays = weight_arrays(network) if weights is None else _contiguous(weights)
+    files = {
+        "config.json": json_bytes(config),
+        "model.safetensors": save(arrays),
+        "tokenizer.json": tokenizer.to_json().encode("utf-8"),
+        **(extra or {}),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            write_file(folder / name, content)
+        write_manifest(folder)
+    except OSError as error:
+        raise FolderError(
+            f"Cannot write the model folder '{folder}': {error.strerror}. "
+            "Choose a folder you may write to, on a disk with room."
+        ) from error
+    return folder
+
+
+def load_folder(folder: str | Path) -> tuple[RNNLM, Tokenizer, dict[str, Any]]:
+    """Read a model folder: network (in float32), tokenizer and `config.json`.
+
+    Raises:
+        FolderError: The folder is absent, incomplete, damaged or of another kind.
+    """
+    folder = Path(folder)
+    _check_files(folder)
+    config = _read_config(folder)
+    try:
+        tokenizer = Tokenizer.from_json(
+            (folder / "tokenizer.json").read_text(encoding="utf-8"), config["tokenizer"]
+        )
+    except (RNNLMError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _foreign(folder, f"tokenizer.json cannot be read ({error})") from error
+    if tokenizer.vocabulary_size != config["network"].get("vocabulary_size"):
+        raise _foreign(
+            folder,
+            f"the tokenizer has {tokenizer.vocabulary_size} tokens, the network "
+            f"{config['network'].get('vocabulary_size')}",
+        )
+    arrays = _read_weights(folder / "model.safetensors")
+    # Sizes are compared before anything is built: a hostile config must not be able
+    # to ask for more memory than the weights beside it take.
+    if _parameters(config["network"]) != sum(array.size for array in arrays.values()):
+        raise _foreign(folder, "config.json does not fit the size of the weights")
+    try:
+        network = RNNLM(**config["network"])
+    except (TypeError, ValueError) as error:
+        raise _foreign(folder, f"config.json describes no model ({error})") from error
+    assign_weights(network, arrays)
+    return network, tokenizer, config
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file so that it is complete or, after any crash, as it was before."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_manifest(folder: Path) -> None:
+    """Write `manifest.json`: format version and the SHA-256 of every other file."""
+    names = sorted(
+        p.name
+        for p in folder.iterdir()
+        if p.is_file() and p.name != "manifest.json" and not p.name.startswith(".")
+    )
+    manifest = {"format": FORMAT, "sha256": {n: _sha256(folder / n) for n in names}}
+    write_file(folder / "manifest.json", json_bytes(manifest))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return a value as indented UTF-8 JSON with a line end."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def _check_files(folder: Path) -> None:
+    if not folder.is_dir():
+        raise FolderError(
+            f"Model folder '{folder}' does not exist. Give the folder that `rnnlm train`"
+            " named with --out."
+        )
+    missing = [
+        n for n in (*NETWORK_FILES, "manifest.json") if not (folder / n).is_file()
+    ]
+    if missing:
+        hint = (
+            " Its training has not finished: go on with `rnnlm train ... --resume`."
+            if (folder / "checkpoint.safetensors").is_file()
+            else ""
+        )
+        raise FolderError(
+            f"'{folder}' is not a complete model folder: {', '.join(missing)} missing."
+            f"{hint}"
+        )
+    manifest = _read_json(folder, "manifest.json")
+    hashes = manifest.get("sha256")
+    if manifest.get("format") != FORMAT or not isinstance(hashes, dict):
+        raise _foreign(folder, f"manifest.json is not of format {FORMAT}")
+    for name in NETWORK_FILES:
+        if hashes.get(name) != _sha256(folder / name):
+            raise FolderError(
+                f"'{folder / name}' is damaged: its SHA-256 differs from the one in "
+                "manifest.json. Copy the folder again, or train again."
+            )
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    config = _read_json(folder, "config.json")
+    parts = (config.get("network"), config.get("tokenizer"))
+    if config.get("format") != FORMAT or not all(isinstance(p, dict) for p in parts):
+        raise _foreign(folder, f"config.json is not of format {FORMAT}")
+    return config
+
+
+def _read_json(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        value = json.loads((folder / name).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _foreign(folder, f"{name} is not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise _foreign(folder, f"{name} holds no JSON object")
+    return value
+
+
+def _read_weights(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with safe_open(path, framework="numpy") as stored:
+            return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise FolderError(
+            f"'{path}' cannot be read as weights ({error}): it is truncated or damaged."
+        ) from error
+
+
+def _parameters(network: Mapping[str, Any]) -> int | None:
+    """Return the number of weights a network's arguments ask for; None if senseless."""
+    try:
+        vocabulary, units = int(network["vocabulary_size"]), int(network["units"])
+        layers, embedding = int(network["layers"]), int(network["embedding"])
+        gates = {"simple_rnn": 1, "lstm": 4, "gru": 3}[network["cell"]]
+        projection = network["projection"]
+        tied = bool(network["tie_weights"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    if min(vocabulary, units, layers, embedding) < 1 or layers > 1000:
+        return None
+    widths = [embedding, *([units] * (layers - 1))]
+    bias = {"simple_rnn": 1, "lstm": 4, "gru": 6}[network["cell"]] * units
+    total = vocabulary * embedding + vocabulary
+    total += sum(gates * units * (width + units) + bias for width in widths)
+    last = units
+    if projection is not None:
+        total += units * int(projection)
+        last = int(projection)
+    return total + (0 if tied else last * vocabulary)
+
+
+def _contiguous(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    # safetensors writes the memory of a transposed view as if it were not transposed.
+    return {n: np.ascontiguousarray(a, dtype="float32") for n, a in arrays.items()}
+
+
+def _foreign(folder: Path, why: str) -> FolderError:
+    return FolderError(
+        f"'{folder}' is not a model folder of this version of keras-rnnlm: {why}."
+    )
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def parameter_count(network: RNNLM) -> int:
+    """Return the number of trainable weights."""
+    return sum(math.prod(v.shape) for v in named_weights(network).values())

@@ -1,0 +1,70 @@
+"""Loss and metrics of next-token prediction, in nats per counted token."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnlm.layers.kernels.cross_entropy import sparse_cross_entropy
+
+
+@keras.saving.register_keras_serializable("keras_rnnlm")
+class TokenCrossEntropy(keras.losses.Loss):
+    """Mean negative log-likelihood, in nats, over the tokens that count.
+
+    `keras.losses.SparseCategoricalCrossentropy` divides a masked batch by all its
+    positions. This loss divides by the sum of the sample weights, so padding changes
+    nothing.
+    """
+
+    def __init__(self, name: str = "token_cross_entropy", dtype: Any = None) -> None:
+        """Create the loss; it takes logits (batch, time, vocabulary)."""
+        super().__init__(name=name, reduction="sum_over_batch_size", dtype=dtype)
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Return the scalar loss.
+
+        Args:
+            y_true: Integer targets (batch, time).
+            y_pred: Logits (batch, time, vocabulary), float32.
+            sample_weight: Weights (batch, time); absent means all ones.
+        """
+        nats = self.call(y_true, y_pred)
+        if sample_weight is None:
+            return ops.mean(nats)
+        weight = ops.cast(sample_weight, nats.dtype)
+        weight = ops.broadcast_to(
+            ops.reshape(
+                weight, (*weight.shape, *([1] * (len(nats.shape) - len(weight.shape))))
+            ),
+            ops.shape(nats),
+        )
+        return ops.sum(nats * weight) / ops.maximum(ops.sum(weight), 1e-9)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the nats of every target, of the shape of `y_true`."""
+        logits = ops.cast(ops.convert_to_tensor(y_pred), "float32")
+        return sparse_cross_entropy(logits, ops.cast(y_true, "int32"))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor."""
+        return {"name": self.name, "dtype": self.dtype}
+
+
+@keras.saving.register_keras_serializable("keras_rnnlm")
+class Perplexity(keras.metrics.Mean):
+    """exp of the mean nats per counted token, summed over all batches first."""
+
+    def __init__(self, name: str = "perplexity", dtype: Any = None) -> None:
+        """Create the metric; it takes logits (batch, time, vocabulary)."""
+        super().__init__(name=name, dtype=dtype)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Add a batch: targets (batch, time), logits (batch, time, vocabulary)."""
+        logits = ops.cast(ops.convert_to_tensor(y_pred), "float32")
+        nats = sparse_cross_entropy(logits, ops.cast(y_true, "int32"))
+        return super().update_state(nats, sample_weight)
+
+    def result(self) -> Any:
+        """Return the perplexity of everything seen since the last reset."""
+        return ops.exp(super().result())

@@ -1,0 +1,336 @@
+"""The recurrent language model: token ids in, logits of the next token out."""
+
+import random
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnlm.errors import nearest
+from keras_rnnlm.layers import (
+    GRU,
+    LSTM,
+    Embedding,
+    LockedDropout,
+    Output,
+    SimpleRNN,
+)
+from keras_rnnlm.models.carried_state import CarriedState, State
+from keras_rnnlm.models.initial_weights import initialise
+from keras_rnnlm.models.metrics import Perplexity, TokenCrossEntropy
+
+CELLS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
+
+
+@keras.saving.register_keras_serializable("keras_rnnlm")
+class RNNLM(keras.Model):
+    """Embedding, recurrent layers and a softmax over the vocabulary.
+
+    The architecture is that of Mikolov et al. (2010) with the cells and dropout of
+    Zaremba et al. (2014) and Merity et al. (2018). The model knows token ids only;
+    `LanguageModel` joins it with a tokenizer.
+
+    Called with integer ids (batch, time) it starts every row from a zero state. Called
+    with `{"tokens": ids, "carry": (batch,)}`, the form in which a stream's batches
+    come, each row whose `carry` is 1 goes on from the state in which the same row of
+    the previous batch ended. The result is float32 logits (batch, time, vocabulary).
+
+    Args:
+        vocabulary_size: Number of token ids.
+        cell: `simple_rnn`, `lstm` or `gru`.
+        units: Width of each recurrent layer.
+        layers: Number of recurrent layers.
+        embedding: Width of the word vectors; `units` when None.
+        projection: Width of a linear layer before the output, or None. With tied
+            weights it equals `embedding`, and is added when `units` differs from it.
+        dropout: Locked dropout between layers and before the output.
+        input_dropout: Locked dropout on the embeddings; `dropout` when None.
+        embedding_dropout: Rate at which whole words lose their vector in a batch.
+        weight_dropout: Rate of weight drop on the recurrent matrices.
+        tie_weights: Use the embedding matrix as the output matrix.
+        seed: Seed of the initial weights (the same on every backend) and of dropout;
+            drawn by chance when None.
+        dtype: Keras dtype policy, for example `mixed_bfloat16`.
+
+    Example:
+        >>> model = RNNLM(vocabulary_size=10, units=8, layers=1, seed=0)
+        >>> log_probabilities, state = model.step([[3]], model.initial_state(1))
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        cell: str = "lstm",
+        units: int = 650,
+        layers: int = 2,
+        embedding: int | None = None,
+        projection: int | None = None,
+        dropout: float = 0.0,
+        input_dropout: float | None = None,
+        embedding_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        tie_weights: bool = True,
+        seed: int | None = None,
+        dtype: Any = None,
+        name: str | None = None,
+    ) -> None:
+        """Build the network with its initial weights; see the class for arguments."""
+        super().__init__(name=name, dtype=dtype)
+        embedding = units if embedding is None else embedding
+        if cell not in CELLS:
+            raise ValueError(
+                f"Expected cell to be one of {', '.join(CELLS)}; received '{cell}'."
+                f"{nearest(cell, CELLS)}"
+            )
+        if tie_weights and projection not in (None, embedding):
+            raise ValueError(
+                f"Tied weights need a projection as wide as the embedding ({embedding})"
+                f"; received projection={projection}. Leave it out, or set "
+                "tie_weights=False."
+            )
+        if tie_weights and units != embedding:
+            projection = embedding
+        self._arguments = {
+            "vocabulary_size": vocabulary_size,
+            "cell": cell,
+            "units": units,
+            "layers": layers,
+            "embedding": embedding,
+            "projection": projection,
+            "dropout": dropout,
+            "input_dropout": input_dropout,
+            "embedding_dropout": embedding_dropout,
+            "weight_dropout": weight_dropout,
+            "tie_weights": tie_weights,
+            "seed": seed,
+        }
+        self.vocabulary_size = vocabulary_size
+        self.cell = cell
+        self.units = units
+        # Python's generator, which keras.utils.set_random_seed seeds.
+        self.seed = random.randrange(2**31) if seed is None else seed
+        seeds = iter(range(self.seed, self.seed + 3 + 2 * layers))
+        policy = self.dtype_policy
+
+        self.embedding = Embedding(
+            vocabulary_size,
+            embedding,
+            dropout=embedding_dropout,
+            seed=next(seeds),
+            dtype=policy,
+            name="embedding",
+        )
+        self.input_dropout = LockedDropout(
+            dropout if input_dropout is None else input_dropout,
+            seed=next(seeds),
+            dtype=policy,
+            name="input_dropout",
+        )
+        self.recurrent = [
+            CELLS[cell](
+                units,
+                return_sequences=True,
+                return_state=True,
+                weight_dropout=weight_dropout,
+                seed=next(seeds),
+                dtype=policy,
+                name=f"recurrent{i}",
+            )
+            for i in range(layers)
+        ]
+        self.dropouts = [
+            LockedDropout(dropout, seed=next(seeds), dtype=policy, name=f"dropout{i}")
+            for i in range(layers)
+        ]
+        self.projection = (
+            None
+            if projection is None
+            else keras.layers.Dense(
+                projection, use_bias=False, dtype=policy, name="projection"
+            )
+        )
+        self.output_layer = Output(
+            vocabulary_size, tied=tie_weights, dtype=policy, name="output"
+        )
+        self.carried = CarriedState()
+        self.build()
+        initialise(self)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create all weights; their shapes do not depend on the input."""
+        width = self._arguments["embedding"]
+        self.embedding.build((None, None))
+        for layer, dropout in zip(self.recurrent, self.dropouts, strict=True):
+            layer.build((None, None, width))
+            width = self.units
+            dropout.build((None, None, width))
+        self.input_dropout.build((None, None, self._arguments["embedding"]))
+        if self.projection is not None:
+            self.projection.build((None, None, width))
+            width = self.projection.units
+        matrix = self.embedding.embeddings.shape if self.output_layer.tied else None
+        self.output_layer.build((None, None, width), matrix)
+
+    # -- the forward pass ---------------------------------------------------------
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Return float32 logits (batch, time, vocabulary)."""
+        training = bool(training)
+        if not isinstance(inputs, dict):
+            state = self.initial_state(ops.shape(inputs)[0])
+            return self.logits(self.hidden(inputs, state, training)[0])
+        tokens, carry = inputs["tokens"], inputs["carry"]
+        hidden, state = self.hidden(
+            tokens, self.carried.read(carry, training), training
+        )
+        self.carried.write(state, training)
+        return self.logits(hidden)
+
+    def initial_state(self, batch_size: Any) -> State:
+        """Return the zero state: per layer a tuple of float32 (batch, units)."""
+        count = 2 if self.cell == "lstm" else 1
+        return tuple(
+            tuple(ops.zeros((batch_size, self.units), "float32") for _ in range(count))
+            for _ in self.recurrent
+        )
+
+    def hidden(
+        self, tokens: Any, state: State, training: bool = False
+    ) -> tuple[Any, State]:
+        """Run the recurrent layers.
+
+        Args:
+            tokens: Integer ids (batch, time).
+            state: As from `initial_state` or an earlier call.
+            training: Whether dropout is active.
+
+        Returns:
+            The last layer's output (batch, time, width) and the new state.
+        """
+        x = self.input_dropout(
+            self.embedding(tokens, training=training), training=training
+        )
+        after = []
+        for layer, dropout, before in zip(
+            self.recurrent, self.dropouts, state, strict=True
+        ):
+            x, *now = layer(x, initial_state=list(before), training=training)
+            x = dropout(x, training=training)
+            after.append(tuple(ops.cast(array, "float32") for array in now))
+        if self.projection is not None:
+            x = self.projection(x)
+        return x, tuple(after)
+
+    def logits(self, hidden: Any) -> Any:
+        """Return float32 logits (batch, time, vocabulary) of hidden vectors."""
+        if self.output_layer.tied:
+            return self.output_layer(hidden, self.embedding.embeddings)
+        return self.output_layer(hidden)
+
+    def step(self, tokens: Any, state: State) -> tuple[Any, State]:
+        """Predict what follows: the one call on which all inference stands.
+
+        Args:
+            tokens: Integer ids (batch,) or (batch, time).
+            state: As from `initial_state` or an earlier call; any row may be zeroed
+                by itself.
+
+        Returns:
+            Natural log-probabilities of the next token, float32, (batch, vocabulary)
+            or (batch, time, vocabulary), and the state after the last token.
+        """
+        tokens = ops.convert_to_tensor(tokens, "int32")
+        one = len(tokens.shape) == 1
+        hidden, state = self.hidden(ops.expand_dims(tokens, 1) if one else tokens, state)
+        log_probabilities = ops.log_softmax(self.logits(hidden), axis=-1)
+        return (log_probabilities[:, 0] if one else log_probabilities), state
+
+    # -- Keras's training interface -----------------------------------------------
+
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        loss: Any = None,
+        *,
+        weighted_metrics: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Compile as Keras does; loss, accuracy and perplexity come by themselves.
+
+        Args:
+            optimizer: As in `keras.Model.compile`.
+            loss: `TokenCrossEntropy` when None.
+            weighted_metrics: Accuracy and perplexity when None; `[]` for none.
+            **kwargs: Passed on to `keras.Model.compile`.
+        """
+        if weighted_metrics is None:
+            accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+            weighted_metrics = [accuracy, Perplexity()]
+        super().compile(
+            optimizer=optimizer,
+            loss=TokenCrossEntropy() if loss is None else loss,
+            weighted_metrics=weighted_metrics,
+            **kwargs,
+        )
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train as `keras.Model.fit` does, but in the order of the data.
+
+        `shuffle` is False unless asked for, and refused for a stream, whose batches
+        carry state from one to the next.
+
+        Raises:
+            ValueError: `shuffle=True` with a stream.
+        """
+        shuffle = kwargs.setdefault("shuffle", False)
+        if shuffle and getattr(x, "ordered", False):
+            raise ValueError(
+                "Received shuffle=True for a stream, whose batches carry state from "
+                "one to the next. Leave shuffle out; a stream varies its cuts by seed "
+                "and epoch."
+            )
+        self._allocate(x, kwargs.get("validation_data"))
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate as `keras.Model.evaluate` does; training's state stays as it is."""
+        self._allocate(None, x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Predict as `keras.Model.predict` does; training's state stays as it is."""
+        self._allocate(None, x)
+        return super().predict(x, *args, **kwargs)
+
+    def allocate_state(self, batch_size: int, training: bool) -> None:
+        """Make room for the carried state of streams with `batch_size` rows."""
+        if self.carried.allocate(self.initial_state(batch_size), training):
+            # Compiled steps know the old variables.
+            self.train_function = None
+            self.test_function = None
+            self.predict_function = None
+
+    def _allocate(self, training: Any, evaluation: Any) -> None:
+        if getattr(training, "ordered", False):
+            self.allocate_state(training.batch_size, training=True)
+            # Keras traces the model once outside training, with the same rows.
+            if not getattr(evaluation, "ordered", False):
+                self.allocate_state(training.batch_size, training=False)
+        if getattr(evaluation, "ordered", False):
+            self.allocate_state(evaluation.batch_size, training=False)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor."""
+        return {
+            **self._arguments,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "RNNLM":
+        """Build a model from `get_config`."""
+        config = dict(config)
+        if isinstance(config.get("dtype"), dict):
+            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
+        return cls(**config)

@@ -1,0 +1,60 @@
+"""Weights by stable names of our own, independent of Keras's counters."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_rnnlm.errors import FolderError
+
+
+def named_weights(network: Any) -> dict[str, keras.Variable]:
+    """Return the trainable variables of an `RNNLM` by stable name, in fixed order.
+
+    Names: `embedding.weight`, `recurrent.I.kernel`, `recurrent.I.recurrent_kernel`,
+    `recurrent.I.bias`, `projection.kernel`, `output.kernel` (free output only; shape
+    (width, vocabulary)) and `output.bias`.
+    """
+    named = {"embedding.weight": network.embedding.embeddings}
+    for i, layer in enumerate(network.recurrent):
+        named[f"recurrent.{i}.kernel"] = layer.cell.kernel
+        named[f"recurrent.{i}.recurrent_kernel"] = layer.cell.recurrent_kernel
+        named[f"recurrent.{i}.bias"] = layer.cell.bias
+    if network.projection is not None:
+        named["projection.kernel"] = network.projection.kernel
+    for variable in network.output_layer.trainable_variables:
+        named[f"output.{variable.name}"] = variable
+    return named
+
+
+def weight_arrays(network: Any) -> dict[str, np.ndarray]:
+    """Return C-contiguous float32 copies of all weights by name."""
+    return {
+        name: np.array(keras.ops.convert_to_numpy(v.value), dtype="float32", order="C")
+        for name, v in named_weights(network).items()
+    }
+
+
+def assign_weights(network: Any, arrays: Mapping[str, np.ndarray]) -> None:
+    """Assign all weights by name.
+
+    Raises:
+        FolderError: Names or shapes differ from the network's.
+    """
+    variables = named_weights(network)
+    if set(variables) != set(arrays):
+        missing = sorted(set(variables) - set(arrays))
+        surplus = sorted(set(arrays) - set(variables))
+        raise FolderError(
+            f"Weights do not fit the model: missing {missing or 'none'}, "
+            f"not expected {surplus or 'none'}."
+        )
+    for name, variable in variables.items():
+        if tuple(variable.shape) != arrays[name].shape:
+            raise FolderError(
+                f"Weight '{name}' has shape {arrays[name].shape}; the model expects "
+                f"{tuple(variable.shape)}."
+            )
+    for name, variable in variables.items():
+        variable.assign(arrays[name])

@@ -1,0 +1,134 @@
+"""Learning rates over the progress of a run, and progress over its steps.
+
+Progress runs from 0 to 1. The rate is a function of progress alone; how fast progress
+goes is the business of a pace: by steps when their number is known, by the clock under
+a time budget. A pace by the clock is kept as knots, straight lines of progress over
+steps, so that a finished run can be repeated step by step.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from keras_rnnlm.config import Settings
+
+START = 0.04
+"""Rate at the start of a warm-up, as a share of the peak (Smith & Topin 2019: 1/25)."""
+
+
+def learning_rate(settings: Settings, progress: float) -> float:
+    """Return the learning rate at a progress in [0, 1].
+
+    The rate rises over the share `warmup` of the run, linearly (`one_cycle`: along a
+    half cosine), then falls to `final_learning_rate` times the peak: linearly, along a
+    half cosine (`cosine`, `one_cycle`), or not at all (`constant`).
+    """
+    peak, final = settings.learning_rate, settings.final_learning_rate
+    progress = min(max(progress, 0.0), 1.0)
+    if progress < settings.warmup:
+        risen = progress / settings.warmup
+        if settings.schedule == "one_cycle":
+            risen = _half_cosine(risen)
+        return peak * (START + (1.0 - START) * risen)
+    if settings.schedule == "constant":
+        return peak
+    left = 1.0 - settings.warmup
+    fallen = (progress - settings.warmup) / left if left > 0 else 1.0
+    if settings.schedule != "linear":
+        fallen = _half_cosine(fallen)
+    return peak * (1.0 - (1.0 - final) * fallen)
+
+
+def _half_cosine(x: float) -> float:
+    return 0.5 * (1.0 - math.cos(math.pi * x))
+
+
+@dataclass(frozen=True)
+class Knot:
+    """From `step` on, progress is `progress + rate * (steps since)`."""
+
+    step: int
+    progress: float
+    rate: float
+
+    def at(self, step: int) -> float:
+        """Return the progress of this line at a step, at most 1."""
+        return min(1.0, self.progress + self.rate * (step - self.step))
+
+
+class StepPace:
+    """Progress of a run whose number of steps is known."""
+
+    def __init__(self, steps: int, knots: Sequence[Knot] = ()) -> None:
+        """Create a pace over `steps`, straight or along the recorded `knots`."""
+        self.steps = steps
+        self.knots = list(knots)
+        self._line = 0
+
+    def progress(self, step: int) -> float:
+        """Return the progress before step number `step` (from 0) is taken."""
+        if not self.knots:
+            return min(1.0, step / self.steps)
+        if step < self.knots[self._line].step:
+            self._line = 0
+        while (
+            self._line + 1 < len(self.knots) and self.knots[self._line + 1].step <= step
+        ):
+            self._line += 1
+        return self.knots[self._line].at(step)
+
+    def finished(self, step: int) -> bool:
+        """Return whether `step` steps are all of them."""
+        return step >= self.steps
+
+
+class ClockPace:
+    """Progress of a run that must end at a time, whatever its speed turns out to be.
+
+    Times are seconds of running time, as summed over resumes. A new knot bends the
+    line of progress so that, at the speed measured lately, it meets 1 at the deadline.
+    """
+
+    def __init__(self, deadline: float, knots: Sequence[Knot] = ()) -> None:
+        """Create a pace that reaches progress 1 at `deadline` seconds."""
+        self.deadline = deadline
+        self.knots = list(knots) or [Knot(0, 0.0, 0.0)]
+        self._seen: tuple[int, float] | None = None
+        self._pauses = 0.0
+
+    def progress(self, step: int) -> float:
+        """Return the progress before step number `step` (from 0) is taken."""
+        return self.knots[-1].at(step)
+
+    def pause(self, seconds: float) -> None:
+        """Leave out time that was not spent on steps, such as a validation."""
+        self._pauses += seconds
+
+    def observe(self, step: int, now: float, reserved: float = 0.0) -> None:
+        """Learn that `step` steps are done at `now`; bend the line if it is time.
+
+        Args:
+            step: Steps done.
+            now: Running time in seconds.
+            reserved: Seconds before the deadline that steps will not get, such as
+                validations still to come.
+        """
+        if self._seen is None:
+            self._seen = (step, now)  # after the first step, which compiles
+            self._pauses = 0.0
+            return
+        before, then = self._seen
+        taken = now - then - self._pauses
+        due = 0.01 * self.deadline if self.knots[-1].rate > 0 else 0.5
+        if taken < due or step - before < 2:
+            return
+        left = max(0.0, self.deadline - now - reserved)
+        steps_left = max(1.0, left * (step - before) / taken)
+        progress = self.progress(step)
+        self.knots.append(Knot(step, progress, (1.0 - progress) / steps_left))
+        self._seen = (step, now)
+        self._pauses = 0.0
+
+    def finished(self, step: int, now: float) -> bool:
+        """Return whether the schedule or the time is at its end."""
+        return self.progress(step) >= 1.0 or now >= self.deadline
