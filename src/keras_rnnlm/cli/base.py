@@ -1,0 +1,74 @@
+"""What every verb of the command line has: `--debug`, and help for slips of the pen."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from keras_rnnlm.errors import nearest
+
+
+@dataclass
+class Session:
+    """What the command line remembers from its options until its end.
+
+    Attributes:
+        debug: Whether an error shows its traceback.
+        arguments: What was typed after `rnnlm`.
+    """
+
+    debug: bool = False
+    arguments: tuple[str, ...] = ()
+
+
+def _turn_on_debug(context: click.Context, _: click.Parameter, given: bool) -> None:
+    if given:
+        context.find_object(Session).debug = True  # type: ignore[union-attr]
+
+
+def _debug_option() -> click.Option:
+    return click.Option(
+        ["--debug"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_turn_on_debug,
+        help="Show the whole traceback of an error.",
+    )
+
+
+class Verb(click.Command):
+    """A command that takes `--debug` after its name as well."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Make the command and add the option."""
+        kwargs.setdefault("context_settings", {"help_option_names": ["-h", "--help"]})
+        super().__init__(*args, **kwargs)
+        self.params.append(_debug_option())
+
+
+class Verbs(click.Group):
+    """A group that offers the nearest verb for one it does not have."""
+
+    command_class = Verb
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Make the group and add `--debug`."""
+        super().__init__(*args, **kwargs)
+        self.params.append(_debug_option())
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order in which one meets them."""
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; raise `click.UsageError` naming the nearest one."""
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            raise click.UsageError(
+                f"There is no command '{args[0]}'.{nearest(args[0], self.commands)} "
+                f"Commands: {', '.join(self.commands)}.",
+                ctx,
+            )
+        return super().resolve_command(ctx, args)

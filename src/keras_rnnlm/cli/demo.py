@@ -1,0 +1,117 @@
+"""`rnnlm demo`: train, measure and write, in the first two minutes of a new user."""
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from keras_rnnlm.cli.base import Verb
+from keras_rnnlm.cli.process import started_at
+from keras_rnnlm.cli.train import free_folder, say_interrupted
+from keras_rnnlm.cli.wording import count, figure, table
+
+if TYPE_CHECKING:
+    from keras_rnnlm.data.corpus import Corpus
+    from keras_rnnlm.language_model import LanguageModel
+    from keras_rnnlm.training.train import TrainingResult
+
+VOCABULARY_SIZE = 4000
+SPLIT = (0.92, 0.03, 0.05)  # training, validation, test
+PROMPT = "The value of the"
+
+
+@click.command(cls=Verb, short_help="Train a small model in two minutes; look at it.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.5,
+    show_default=True,
+    help="Time for training and final figures.",
+)
+@click.option("--out", type=click.Path(), help="Folder for the model; runs/demo.")
+def demo(minutes: float, out: str | None) -> int:
+    """Train on the Python reference that every Python carries, and look at the model.
+
+    Nothing is downloaded. The model is thrown at text it has not seen, beside two
+    models that only count words, and then writes some of its own.
+    """
+    from keras_rnnlm.config import Settings
+
+    folder = Path(out) if out else free_folder(Path("runs") / "demo")
+    settings = Settings.from_recipe("demo", {"minutes": minutes})
+
+    from keras_rnnlm.cli.progress import make_reporter
+    from keras_rnnlm.training.train import train
+
+    corpus = _corpus()
+    with make_reporter() as reporter:
+        result = train(
+            corpus, settings, folder, reporter=reporter, started=started_at()
+        )
+    if result.interrupted is not None:
+        return say_interrupted(result, f"{_program()} demo")
+    _print_figures(corpus, result)
+    _print_samples(result.language_model)
+    _print_next(folder)
+    return 0
+
+
+def _corpus() -> "Corpus":
+    from keras_rnnlm.data.builtin import python_reference
+    from keras_rnnlm.data.corpus import Corpus
+
+    return Corpus.from_texts(
+        [python_reference()],
+        split=SPLIT,
+        tokenizer="bpe",
+        vocabulary_size=VOCABULARY_SIZE,
+    )
+
+
+def _print_figures(corpus: "Corpus", result: "TrainingResult") -> None:
+    from keras_rnnlm.scoring.ngram import NGramModel
+
+    test = result.report["test"]
+    click.echo(
+        f"\nPerplexity on {count(test['tokens'])} tokens that it was not trained on "
+        "(lower is better):"
+    )
+    rows = [
+        (name, NGramModel.fit(corpus.train, corpus.vocabulary_size, order))
+        for name, order in (("unigram: how often a token is", 1), ("bigram: ", 2))
+    ]
+    figures = [(name, model.totals(corpus.test).perplexity) for name, model in rows]
+    figures.append(("this model", test["perplexity"]))
+    click.echo(table((f"  {name}", figure(value)) for name, value in figures))
+
+
+def _print_samples(lm: "LanguageModel") -> None:
+    for prompt in ("", PROMPT):
+        heading = f"It goes on from '{prompt}':" if prompt else "It writes by itself:"
+        written = lm.generate(prompt, tokens=60, temperature=0.7, seed=1)
+        click.echo(f"\n{heading}")
+        click.echo(f"  {prompt}{written}".rstrip().replace("\n", "\n  "))
+
+
+def _print_next(folder: Path) -> None:
+    program, model = _program(), shlex.quote(str(folder))
+    click.echo(
+        f"\nThe model is in {folder}. Try next:\n"
+        f'  {program} generate {model} --prompt "A function is" --temperature 0.7\n'
+        f'  echo "A class is an object." | {program} score {model}\n'
+        f"  {program} info {model}\n"
+        f"And with your own text: {program} train my-text.txt --minutes 5"
+    )
+
+
+def _program() -> str:
+    """Return how this program is called from here: `rnnlm` if that is on the path."""
+    found, called = shutil.which("rnnlm"), Path(sys.argv[0])
+    if called.name != "rnnlm" or not called.exists():
+        return "rnnlm"
+    if found and Path(found).resolve() == called.resolve():
+        return "rnnlm"
+    return shlex.quote(str(called))

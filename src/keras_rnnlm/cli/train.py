@@ -1,0 +1,226 @@
+"""`rnnlm train`: a language model of one's own text."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from keras_rnnlm.cli.base import Session, Verb
+from keras_rnnlm.cli.figures import short_row
+from keras_rnnlm.cli.process import started_at
+from keras_rnnlm.cli.wording import table
+
+if TYPE_CHECKING:
+    from keras_rnnlm.data.corpus import Corpus
+    from keras_rnnlm.training.train import TrainingResult
+
+TOKENIZERS = ("char", "word", "bpe", "unigram")
+
+
+@click.command(cls=Verb, short_help="Train a model on a text.")
+@click.argument("texts", metavar="TEXT...", nargs=-1, required=True, type=click.Path())
+@click.option(
+    "--valid",
+    multiple=True,
+    type=click.Path(),
+    help="Validation text; may be repeated. A held-out tail of TEXT by default.",
+)
+@click.option(
+    "--test",
+    multiple=True,
+    type=click.Path(),
+    help="Test text; may be repeated. A held-out tail of TEXT by default.",
+)
+@click.option(
+    "--split",
+    metavar="A,B[,C]",
+    help="Shares of TEXT for training, validation and test: 0.9,0.1 or 0.8,0.1,0.1.",
+)
+@click.option("--encoding", default="utf-8", show_default=True, help="Of the texts.")
+@click.option(
+    "--tokenizer",
+    type=click.Choice(TOKENIZERS),
+    help="What the model predicts. Chosen from the text by default.",
+)
+@click.option(
+    "--segmenter",
+    type=click.Choice(("jieba",)),
+    help="Finds the words of a text without spaces (pip install 'keras-rnnlm[jieba]').",
+)
+@click.option(
+    "--vocabulary-size",
+    type=click.IntRange(min=2),
+    help="Most tokens in the vocabulary.",
+)
+@click.option(
+    "--minimum-count",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Words that are rarer become <unk>.",
+)
+@click.option("--vocabulary", type=click.Path(), help="A file with one word a line.")
+@click.option(
+    "--recipe",
+    metavar="NAME|FILE",
+    envvar="RNNLM_RECIPE",
+    show_envvar=True,
+    help="Settings to begin with; `rnnlm recipes` lists them.",
+)
+@click.option(
+    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change one setting."
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    envvar="RNNLM_MINUTES",
+    show_envvar=True,
+    help="Time for all of it, from start to final figures.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    envvar="RNNLM_SEED",
+    show_envvar=True,
+    help="Of the weights, the order of the data and dropout.",
+)
+@click.option(
+    "--out", type=click.Path(), help="Folder for the model; a new one below runs/."
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_context
+def train(context: click.Context, /, **options: Any) -> int:
+    """Train a model on TEXT... (files, folders, or - for stdin).
+
+    The recipe's settings are beaten by environment variables (RNNLM_MINUTES,
+    RNNLM_SEED), those by options. RNNLM_CACHE is where encoded texts are kept.
+    """
+    from keras_rnnlm.config import Settings
+
+    if options["resume"] and options["out"] is None:
+        raise click.UsageError("--resume needs --out, the folder of the run.", context)
+    # Before anything heavy: a slip in a setting or a split shows at once.
+    settings = Settings.from_recipe(options["recipe"], _overrides(context, options))
+    split = _split(options["split"])
+    out = Path(options["out"] or free_folder(Path("runs") / _stem(options["texts"][0])))
+
+    from keras_rnnlm.cli.progress import make_reporter
+    from keras_rnnlm.training.train import train as train_model
+
+    corpus = _corpus(options, split, settings.seed)
+    for sentence in corpus.notes:
+        click.echo(sentence, err=True)
+    with make_reporter() as reporter:
+        result = train_model(
+            corpus,
+            settings,
+            out,
+            resume=options["resume"],
+            reporter=reporter,
+            started=started_at(),
+        )
+    if result.interrupted is not None:
+        return say_interrupted(result, _resume_command(context, out))
+    if options["as_json"]:
+        click.echo(json.dumps(result.report, ensure_ascii=False))
+    _say_trained(result)
+    return 0
+
+
+def free_folder(wanted: Path) -> Path:
+    """Return the folder, or `wanted-2`, `wanted-3`, ... where it exists already."""
+    folder, number = wanted, 1
+    while folder.exists():
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    return folder
+
+
+def say_interrupted(result: "TrainingResult", command: str) -> int:
+    """Say how to go on with an interrupted run; return the exit code."""
+    number = result.interrupted or 0
+    click.echo(
+        f"Interrupted. The checkpoint is in {result.folder}; go on with:\n  {command}",
+        err=True,
+    )
+    return 128 + number
+
+
+def _overrides(context: click.Context, options: dict[str, Any]) -> dict[str, Any]:
+    """Return settings from variables, `--set` and flags, each beating those before."""
+    from keras_rnnlm.config import parse_overrides
+
+    variables: dict[str, Any] = {}
+    flags: dict[str, Any] = {}
+    for name in ("minutes", "seed"):
+        if (value := options[name]) is not None:
+            source = context.get_parameter_source(name)
+            given = variables if source is ParameterSource.ENVIRONMENT else flags
+            given[name] = value
+    return {**variables, **parse_overrides(options["sets"]), **flags}
+
+
+def _split(text: str | None) -> tuple[float, ...] | None:
+    """Read `--split`."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(share) for share in text.split(","))
+    except ValueError:
+        raise click.BadParameter(
+            f"expected two or three numbers such as 0.9,0.1; received '{text}'.",
+            param_hint="--split",
+        ) from None
+
+
+def _stem(text: str) -> str:
+    """Return a name for the run from the name of its first text."""
+    name = Path(text).name.split(".")[0]
+    return name if name not in ("", "-") else "model"
+
+
+def _corpus(
+    options: dict[str, Any], split: tuple[float, ...] | None, seed: int
+) -> "Corpus":
+    from keras_rnnlm.cli.progress import reading
+    from keras_rnnlm.data.corpus import Corpus
+
+    with reading("encoding") as progress:
+        return Corpus.from_files(
+            options["texts"],
+            valid=options["valid"] or None,
+            test=options["test"] or None,
+            split=split,
+            encoding=options["encoding"],
+            tokenizer=options["tokenizer"] or "auto",
+            segmenter=options["segmenter"],
+            vocabulary_size=options["vocabulary_size"],
+            minimum_count=options["minimum_count"],
+            vocabulary_file=options["vocabulary"],
+            seed=seed,
+            progress=progress,
+        )
+
+
+def _resume_command(context: click.Context, out: Path) -> str:
+    """Return the command line that was given, with what it takes to go on."""
+    session = context.find_object(Session)
+    words = ["rnnlm", *(session.arguments if session else [])]
+    if "--resume" not in words:
+        words.append("--resume")
+    if context.get_parameter_source("out") is ParameterSource.DEFAULT:
+        words += ["--out", str(out)]
+    return shlex.join(words)
+
+
+def _say_trained(result: "TrainingResult") -> None:
+    report = result.report
+    rows = [short_row(p, report[p]) for p in ("valid", "test") if report.get(p)]
+    folder = shlex.quote(str(result.folder))
+    rows.append(("model", str(result.folder)))
+    click.echo(table(rows), err=True)
+    click.echo(f"Now try: rnnlm generate {folder}", err=True)

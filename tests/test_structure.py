@@ -1,0 +1,185 @@
+"""The shape of the package: public names, which way imports go, what start-up costs."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import keras_rnnlm
+from tests.conftest import CHECKOUT
+
+SOURCE = CHECKOUT / "src" / "keras_rnnlm"
+
+# A part of the package imports only from floors below its own, never from a neighbour.
+FLOORS = {
+    "errors": 0,
+    "backend": 0,
+    "config": 1,
+    "data": 2,
+    "layers": 2,
+    "plots": 2,
+    "models": 3,
+    "scoring": 4,
+    "generation": 4,
+    "language_model": 5,
+    "training": 5,
+    "cli": 8,
+    "__main__": 9,
+}
+HEAVY = ("keras", "jax", "tensorflow", "torch", "numpy", "matplotlib", "rich")
+
+
+def modules() -> list[Path]:
+    return sorted(SOURCE.rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield the dotted names that a file imports, those inside functions included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are written in full"
+            yield node.module or ""
+            # `from keras_rnnlm import layers` imports a module by its name.
+            if node.module == "keras_rnnlm":
+                yield from (f"keras_rnnlm.{name.name}" for name in node.names)
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def test_public_names() -> None:
+    assert sorted(keras_rnnlm.__all__) == [
+        "Corpus",
+        "LanguageModel",
+        "Perplexity",
+        "RNNLM",
+        "Settings",
+        "TokenCrossEntropy",
+        "Tokenizer",
+        "layers",
+        "load",
+        "train",
+    ]
+    for name in keras_rnnlm.__all__:
+        assert getattr(keras_rnnlm, name) is not None
+        assert name in dir(keras_rnnlm)
+    with pytest.raises(AttributeError, match="no attribute 'Corpse'"):
+        keras_rnnlm.Corpse  # noqa: B018
+
+
+def test_version_is_the_one_of_the_distribution() -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert keras_rnnlm.__version__ == project["project"]["version"]
+
+
+def test_every_part_has_a_floor() -> None:
+    assert {part_of(path) for path in modules()} - {"__init__"} <= set(FLOORS)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_go_down(path: Path) -> None:
+    part = part_of(path)
+    if part == "__init__":  # names of all floors, loaded when used
+        return
+    for name in imported(path):
+        if name == "keras_rnnlm":
+            continue
+        root, _, rest = name.partition(".")
+        other = rest.partition(".")[0]
+        if root == "keras_rnnlm" and other != part:
+            assert FLOORS[other] < FLOORS[part], (
+                f"{part} (floor {FLOORS[part]}) imports {name} (floor {FLOORS[other]})"
+            )
+
+
+def test_data_knows_keras_in_streams_alone() -> None:
+    for path in (SOURCE / "data").rglob("*.py"):
+        roots = {name.partition(".")[0] for name in imported(path)}
+        assert "keras" not in roots or path.name == "streams.py", path
+        assert not roots & {"jax", "tensorflow", "torch"}, path
+
+
+def test_all_that_is_imported_is_declared() -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = list(project["project"]["dependencies"])
+    for extra in ("tensorflow", "torch", "jieba"):
+        wanted += project["project"]["optional-dependencies"][extra]
+    declared = {re.split(r"[^\w-]", line)[0] for line in wanted}
+    declared = {name.removesuffix("-cpu").lower() for name in declared}
+    for path in modules():
+        roots = {name.partition(".")[0] for name in imported(path)}
+        foreign = roots - set(sys.stdlib_module_names) - {"keras_rnnlm", "__future__"}
+        assert foreign <= declared, f"{path} imports {sorted(foreign - declared)}"
+
+
+def test_no_file_is_too_long() -> None:
+    lengths = {p: len(p.read_text(encoding="utf-8").splitlines()) for p in modules()}
+    assert not {str(p): n for p, n in lengths.items() if n > 400}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["recipes"]])
+def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
+    script = (
+        "import sys; from keras_rnnlm.cli.main import run; "
+        f"code = run({arguments!r}); "
+        f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr); "
+        "sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == "[]"
+    assert done.stdout
+
+
+def backend_after(code: str, **variables: str) -> str:
+    environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"{code}; import os; print(os.environ['KERAS_BACKEND'])",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**environment, **variables},
+    )
+    return done.stdout.strip()
+
+
+def test_jax_is_chosen_where_nobody_has_chosen() -> None:
+    assert backend_after("import keras_rnnlm") == "jax"
+    assert backend_after("import keras_rnnlm", KERAS_BACKEND="") == "jax"
+
+
+def test_a_chosen_backend_is_respected() -> None:
+    assert backend_after("import keras_rnnlm", KERAS_BACKEND="torch") == "torch"
+
+
+def test_a_file_that_keras_wrote_by_itself_is_no_choice(tmp_path: Path) -> None:
+    (tmp_path / "keras.json").write_text('{"backend": "tensorflow"}')
+    code = (
+        "import keras_rnnlm, keras; "
+        "assert keras.backend.backend() == 'jax', keras.backend.backend()"
+    )
+    assert backend_after(code, KERAS_HOME=str(tmp_path)) == "jax"
+
+
+def test_a_keras_that_is_loaded_keeps_its_backend() -> None:
+    code = (
+        "import os, sys, types; sys.modules['keras'] = types.ModuleType('keras'); "
+        "import keras_rnnlm; assert 'KERAS_BACKEND' not in os.environ; "
+        "os.environ['KERAS_BACKEND'] = 'untouched'"
+    )
+    assert backend_after(code) == "untouched"
