@@ -28,7 +28,7 @@ FLOORS = {
     "scoring": 4,
     "generation": 4,
     "language_model": 5,
-    "training": 5,
+    "training": 6,
     "cli": 8,
     "__main__": 9,
 }
@@ -49,7 +49,8 @@ def imported(path: Path) -> Iterator[str]:
             yield node.module or ""
             # `from keras_rnnlm import layers` imports a module by its name.
             if node.module == "keras_rnnlm":
-                yield from (f"keras_rnnlm.{name.name}" for name in node.names)
+                names = {name.name for name in node.names}
+                yield from (f"keras_rnnlm.{name}" for name in names & set(FLOORS))
 
 
 def part_of(path: Path) -> str:

@@ -11,7 +11,33 @@ from keras_rnnlm.cli import progress
 from keras_rnnlm.cli.progress import PlainReporter, TerminalReporter
 from keras_rnnlm.training.reporter import Reporter
 
-SUMMARY = {"device": "jax on cpu", "model": "lstm, 1 x 16", "resumes": None}
+SUMMARY: dict[str, Any] = {
+    "cell": "lstm",
+    "units": 16,
+    "layers": 1,
+    "parameters": 4_870_000,
+    "vocabulary_size": 10_000,
+    "tokenizer": "word",
+    "train_tokens": 929_589,
+    "batch_size": 20,
+    "steps": 35,
+    "precision": "float32",
+    "device": "jax on cpu",
+    "loops": ["scan", "scan"],
+    "minutes": 10.0,
+    "max_steps": None,
+    "resumed_at": 0,
+    "folder": "runs/ptb",
+}
+SUMMARY_LINES = [
+    "text    929,589 tokens (word), vocabulary of 10,000",
+    "model   lstm, 1 x 16 units, 4.9 million weights",
+    "device  jax on cpu, float32",
+    "loops   scan",
+    "batch   20 rows x 35 steps",
+    "budget  10 minutes from start to end",
+    "folder  runs/ptb",
+]
 STEP: dict[str, Any] = {
     "loss": 4.5,
     "tokens_per_second": 12_345.6,
@@ -48,13 +74,19 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "device   jax on cpu",
-        "model    lstm, 1 x 16",
+        *SUMMARY_LINES,
         "step 100  25%  loss 4.500  perplexity 90.02  12,346 tokens/s  1:23 left",
         "step 100  validation perplexity 99.48 (4.6000 nats/token)  best so far",
         "The batch was made smaller.",
         "step 200  validation perplexity 109.9 (4.7000 nats/token)",
     ]
+
+
+def test_budgets_of_steps_and_resumed_runs() -> None:
+    changed = {"minutes": None, "max_steps": 1234, "resumed_at": 99, "steps": None}
+    lines = progress.summary_lines({**SUMMARY, **changed})
+    assert "budget  1,234 steps, resumed at step 99" in lines
+    assert "batch   20 rows" in lines
 
 
 def test_plain_steps_come_every_ten_seconds(
@@ -96,14 +128,13 @@ def test_the_bar_shows_what_matters() -> None:
 def test_the_bar_keeps_to_one_line(width: int) -> None:
     reporter, screen = terminal(width)
     with reporter:
-        reporter.start({})
+        reporter.start(SUMMARY)
         reporter.step(step=100, **STEP)
         reporter._bar.refresh()
     shown = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]|\r", "\n", screen.getvalue())
-    lines = [line for line in shown.splitlines() if line]
-    assert lines
-    assert all(cell_len(line) <= width for line in lines)
-    assert all(line.startswith("tr") for line in lines)
+    bars = [line for line in shown.splitlines() if line.startswith("tr")]
+    assert bars
+    assert all(cell_len(line) <= width for line in bars)
 
 
 def test_the_terminal_keeps_the_lines_that_tell_something() -> None:
@@ -112,7 +143,7 @@ def test_the_terminal_keeps_the_lines_that_tell_something() -> None:
         events(reporter)
     shown = screen.getvalue()
     for part in (
-        "device   jax on cpu",
+        *SUMMARY_LINES,
         "validation perplexity 99.48 (4.6000 nats/token)  best so far",
         "The batch was made smaller.",
     ):

@@ -10,7 +10,7 @@ import click
 
 from keras_rnnlm.cli.base import Verb
 from keras_rnnlm.cli.process import started_at
-from keras_rnnlm.cli.train import free_folder, say_interrupted
+from keras_rnnlm.cli.train import free_folder
 from keras_rnnlm.cli.wording import count, figure, table
 
 if TYPE_CHECKING:
@@ -47,12 +47,17 @@ def demo(minutes: float, out: str | None) -> int:
     from keras_rnnlm.training.train import train
 
     corpus = _corpus()
+    click.echo(
+        f"Training on the Python language reference for {minutes:g} minutes ...",
+        err=True,
+    )
     with make_reporter() as reporter:
         result = train(
             corpus, settings, folder, reporter=reporter, started=started_at()
         )
-    if result.interrupted is not None:
-        return say_interrupted(result, f"{_program()} demo")
+    if result.language_model is None:
+        click.echo(f"Interrupted; {_program()} demo starts anew.", err=True)
+        return 128 + (result.interrupted or 0)
     _print_figures(corpus, result)
     _print_samples(result.language_model)
     _print_next(folder)
@@ -83,7 +88,9 @@ def _print_figures(corpus: "Corpus", result: "TrainingResult") -> None:
         (name, NGramModel.fit(corpus.train, corpus.vocabulary_size, order))
         for name, order in (("unigram: how often a token is", 1), ("bigram: ", 2))
     ]
-    figures = [(name, model.totals(corpus.test).perplexity) for name, model in rows]
+    figures = [
+        (name, model.totals(corpus.parts()["test"]).perplexity) for name, model in rows
+    ]
     figures.append(("this model", test["perplexity"]))
     click.echo(table((f"  {name}", figure(value)) for name, value in figures))
 

@@ -16,7 +16,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from keras_rnnlm.cli.wording import clock, count, figure
+from keras_rnnlm.cli.wording import clock, count, figure, size, table
 
 PLAIN_LINE_EVERY = 10.0  # seconds
 
@@ -185,10 +185,31 @@ def perplexity(nats_per_token: float) -> float:
 
 
 def summary_lines(summary: Mapping[str, Any]) -> list[str]:
-    """Return one aligned line for each key of a run's summary."""
-    width = max((len(key) for key in summary), default=0)
-    return [
-        f"{key.replace('_', ' '):{width}}  {value}"
-        for key, value in summary.items()
-        if value is not None
+    """Return aligned lines on what is about to be trained, where, and for how long."""
+    told = summary
+    model = (
+        f"{told['cell']}, {told['layers']} x {told['units']} units, "
+        f"{size(told['parameters'])} weights"
+    )
+    text = (
+        f"{size(told['train_tokens'])} tokens ({told['tokenizer']}), "
+        f"vocabulary of {count(told['vocabulary_size'])}"
+    )
+    steps = "" if told["steps"] is None else f" x {told['steps']} steps"
+    budget = (
+        f"{count(told['max_steps'])} steps"
+        if told["minutes"] is None
+        else f"{told['minutes']:g} minutes from start to end"
+    )
+    if told["resumed_at"]:
+        budget += f", resumed at step {count(told['resumed_at'])}"
+    rows = [
+        ("text", text),
+        ("model", model),
+        ("device", f"{told['device']}, {told['precision']}"),
+        ("loops", ", ".join(sorted(set(told.get("loops") or ())))),
+        ("batch", f"{told['batch_size']} rows{steps}"),
+        ("budget", budget),
+        ("folder", told["folder"]),
     ]
+    return table((name, value) for name, value in rows if value).splitlines()

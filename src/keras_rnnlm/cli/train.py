@@ -12,8 +12,10 @@ from keras_rnnlm.cli.base import Session, Verb
 from keras_rnnlm.cli.figures import short_row
 from keras_rnnlm.cli.process import started_at
 from keras_rnnlm.cli.wording import table
+from keras_rnnlm.errors import FolderError
 
 if TYPE_CHECKING:
+    from keras_rnnlm.config import Settings
     from keras_rnnlm.data.corpus import Corpus
     from keras_rnnlm.training.train import TrainingResult
 
@@ -90,6 +92,12 @@ TOKENIZERS = ("char", "word", "bpe", "unigram")
 @click.option(
     "--out", type=click.Path(), help="Folder for the model; a new one below runs/."
 )
+@click.option(
+    "--replay",
+    metavar="MODEL",
+    type=click.Path(),
+    help="Repeat the run that made MODEL, step by step: its settings, its schedule.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
@@ -104,27 +112,36 @@ def train(context: click.Context, /, **options: Any) -> int:
     if options["resume"] and options["out"] is None:
         raise click.UsageError("--resume needs --out, the folder of the run.", context)
     # Before anything heavy: a slip in a setting or a split shows at once.
-    settings = Settings.from_recipe(options["recipe"], _overrides(context, options))
+    schedule = None
+    if options["replay"] is None:
+        overrides = _overrides(context, options)
+        settings = Settings.from_recipe(options["recipe"], overrides)
+    else:
+        settings, schedule = _replayed(context, options)
     split = _split(options["split"])
     out = Path(options["out"] or free_folder(Path("runs") / _stem(options["texts"][0])))
 
+    from keras_rnnlm.backend import unused_gpu
     from keras_rnnlm.cli.progress import make_reporter
     from keras_rnnlm.training.train import train as train_model
 
     corpus = _corpus(options, split, settings.seed)
     for sentence in corpus.notes:
         click.echo(sentence, err=True)
+    if warning := unused_gpu():
+        click.echo(warning, err=True)
     with make_reporter() as reporter:
         result = train_model(
             corpus,
             settings,
             out,
             resume=options["resume"],
+            schedule=schedule,
             reporter=reporter,
             started=started_at(),
         )
     if result.interrupted is not None:
-        return say_interrupted(result, _resume_command(context, out))
+        return _say_interrupted(result, _resume_command(context, out))
     if options["as_json"]:
         click.echo(json.dumps(result.report, ensure_ascii=False))
     _say_trained(result)
@@ -140,7 +157,7 @@ def free_folder(wanted: Path) -> Path:
     return folder
 
 
-def say_interrupted(result: "TrainingResult", command: str) -> int:
+def _say_interrupted(result: "TrainingResult", command: str) -> int:
     """Say how to go on with an interrupted run; return the exit code."""
     number = result.interrupted or 0
     click.echo(
@@ -162,6 +179,30 @@ def _overrides(context: click.Context, options: dict[str, Any]) -> dict[str, Any
             given = variables if source is ParameterSource.ENVIRONMENT else flags
             given[name] = value
     return {**variables, **parse_overrides(options["sets"]), **flags}
+
+
+def _replayed(
+    context: click.Context, options: dict[str, Any]
+) -> tuple["Settings", dict[str, Any]]:
+    """Return settings and schedule of the run that made `--replay MODEL`."""
+    for name in ("recipe", "sets", "minutes", "seed"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = {"sets": "--set"}.get(name, f"--{name}")
+            raise click.UsageError(
+                f"--replay repeats a run with the settings it had; leave {option} out.",
+                context,
+            )
+    from keras_rnnlm.training.train import schedule_of
+
+    path = Path(options["replay"], "report.json")
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FolderError(
+            f"Cannot read '{path}' ({error}). --replay takes the folder of a run that "
+            "has finished."
+        ) from error
+    return schedule_of(report)
 
 
 def _split(text: str | None) -> tuple[float, ...] | None:

@@ -1,0 +1,177 @@
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keras_rnnlm.cli.main import run
+from keras_rnnlm.cli.process import started_at
+from keras_rnnlm.cli.train import free_folder
+from keras_rnnlm.config import Settings
+from keras_rnnlm.errors import InputError
+from keras_rnnlm.training import train as training
+from tests.cli.conftest import QUICK
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the command asks of `train`, which does nothing but stop."""
+    found: dict[str, Any] = {}
+
+    def instead(corpus: Any, settings: Any, out: Any, **rest: Any) -> None:
+        found.update(corpus=corpus, settings=settings, out=out, **rest)
+        raise InputError("stopped here")
+
+    monkeypatch.setattr(training, "train", instead)
+    return found
+
+
+def settings_of(asked: dict[str, Any], text: Path, *options: str) -> Settings:
+    assert run(["train", str(text), *options]) == 2
+    settings = asked["settings"]
+    assert isinstance(settings, Settings)
+    return settings
+
+
+def test_what_beats_what(
+    asked: dict[str, Any],
+    english_file: Path,
+    inside: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = inside / "mine.toml"
+    recipe.write_text("seed = 1\nminutes = 1.0\nunits = 64\n")
+    from_recipe = ["--recipe", str(recipe)]
+    assert settings_of(asked, english_file, *from_recipe).seed == 1
+    monkeypatch.setenv("RNNLM_SEED", "2")
+    monkeypatch.setenv("RNNLM_MINUTES", "2")
+    found = settings_of(asked, english_file, *from_recipe)
+    assert (found.seed, found.minutes, found.units) == (2, 2.0, 64)
+    found = settings_of(asked, english_file, *from_recipe, "--set", "seed=3")
+    assert (found.seed, found.minutes) == (3, 2.0)
+    options = ["--set", "seed=3", "--seed", "4", "--minutes", "0.5"]
+    found = settings_of(asked, english_file, *from_recipe, *options)
+    assert (found.seed, found.minutes) == (4, 0.5)
+    monkeypatch.setenv("RNNLM_RECIPE", "demo")
+    assert settings_of(asked, english_file).units == Settings.from_recipe("demo").units
+
+
+def test_the_folder_if_none_is_named(
+    asked: dict[str, Any], english_file: Path, inside: Path
+) -> None:
+    settings_of(asked, english_file)
+    assert asked["out"] == Path("runs/english")
+    Path("runs/english").mkdir(parents=True)
+    settings_of(asked, english_file)
+    assert asked["out"] == Path("runs/english-2")
+
+
+def test_free_folder(tmp_path: Path) -> None:
+    assert free_folder(tmp_path / "a") == tmp_path / "a"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a-2").mkdir()
+    assert free_folder(tmp_path / "a") == tmp_path / "a-3"
+
+
+def test_texts_and_splits(
+    asked: dict[str, Any], english_file: Path, english_text: str, inside: Path
+) -> None:
+    options = ["--split", "0.8,0.2", "--tokenizer", "char"]
+    settings_of(asked, english_file, *options)
+    corpus = asked["corpus"]
+    assert corpus.train.counts.characters == int(0.8 * len(english_text))
+    assert corpus.test is None
+    options = ["--valid", str(english_file), "--test", str(english_file)]
+    settings_of(asked, english_file, *options, "--vocabulary-size", "20")
+    corpus = asked["corpus"]
+    assert corpus.vocabulary_size == 20
+    assert corpus.test.counts.characters == len(english_text)
+
+
+def test_a_vocabulary_file(
+    asked: dict[str, Any], english_file: Path, inside: Path
+) -> None:
+    Path("words.txt").write_text("the\nlamp\nship\n")
+    settings_of(asked, english_file, "--vocabulary", "words.txt")
+    assert {"the", "lamp", "ship"} <= set(asked["corpus"].tokenizer.tokens)
+    assert asked["corpus"].vocabulary_size <= 5
+
+
+def test_the_clock_starts_with_the_process(
+    asked: dict[str, Any], english_file: Path, inside: Path
+) -> None:
+    settings_of(asked, english_file)
+    assert asked["started"] == pytest.approx(started_at(), abs=0.1)
+    assert 0 < time.monotonic() - asked["started"] < 3600
+
+
+def test_a_model_folder(english_model: Path) -> None:
+    for name in (
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "manifest.json",
+        "report.json",
+        "training.jsonl",
+        "README.md",
+        "curve.png",
+    ):
+        assert (english_model / name).stat().st_size, name
+
+
+def test_one_json_object(inside: Path, english_file: Path, capsys: Captured) -> None:
+    assert run(["train", str(english_file), "--out", "model", "--json", *QUICK]) == 0
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert report == json.loads(Path("model/report.json").read_text())
+    assert report["test"]["tokens"] > 0
+    assert "test perplexity" in err
+    assert "cpu" in err
+
+
+def test_a_finished_run_is_not_run_again(
+    inside: Path, english_file: Path, capsys: Captured
+) -> None:
+    train = ["train", str(english_file), "--out", "model", *QUICK]
+    assert run(train) == 0
+    before = Path("model/model.safetensors").read_bytes()
+    assert run([*train, "--resume"]) == 0
+    assert Path("model/model.safetensors").read_bytes() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_how_to_go_on(
+    number: signal.Signals, inside: Path, english_file: Path
+) -> None:
+    options = [*QUICK, "--set=max_steps=400", "--set=validations=200"]
+    command = [sys.executable, "-m", "keras_rnnlm"]
+    train = [*command, "train", str(english_file), *options]
+    process = subprocess.Popen(train, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "validation perplexity" in line:
+            process.send_signal(number)
+            break
+    said = process.stderr.read()
+    assert process.wait() == 128 + number
+    assert "Interrupted. The checkpoint is in runs/english" in said
+    words = shlex.split(said.splitlines()[-1])
+    assert words[0] == "rnnlm"
+    again = subprocess.run(
+        [*command, *words[1:]],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
+    )
+    assert again.returncode == 0, again.stderr
+    assert Path("runs/english/report.json").exists()
