@@ -1,7 +1,6 @@
 """The shape of the package: public names, which way imports go, what start-up costs."""
 
 import ast
-import os
 import re
 import subprocess
 import sys
@@ -141,46 +140,3 @@ def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1] == "[]"
     assert done.stdout
-
-
-def backend_after(code: str, **variables: str) -> str:
-    environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            f"{code}; import os; print(os.environ['KERAS_BACKEND'])",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**environment, **variables},
-    )
-    return done.stdout.strip()
-
-
-def test_jax_is_chosen_where_nobody_has_chosen() -> None:
-    assert backend_after("import keras_rnnlm") == "jax"
-    assert backend_after("import keras_rnnlm", KERAS_BACKEND="") == "jax"
-
-
-def test_a_chosen_backend_is_respected() -> None:
-    assert backend_after("import keras_rnnlm", KERAS_BACKEND="torch") == "torch"
-
-
-def test_a_file_that_keras_wrote_by_itself_is_no_choice(tmp_path: Path) -> None:
-    (tmp_path / "keras.json").write_text('{"backend": "tensorflow"}')
-    code = (
-        "import keras_rnnlm, keras; "
-        "assert keras.backend.backend() == 'jax', keras.backend.backend()"
-    )
-    assert backend_after(code, KERAS_HOME=str(tmp_path)) == "jax"
-
-
-def test_a_keras_that_is_loaded_keeps_its_backend() -> None:
-    code = (
-        "import os, sys, types; sys.modules['keras'] = types.ModuleType('keras'); "
-        "import keras_rnnlm; assert 'KERAS_BACKEND' not in os.environ; "
-        "os.environ['KERAS_BACKEND'] = 'untouched'"
-    )
-    assert backend_after(code) == "untouched"
