@@ -116,6 +116,11 @@ class Settings:
             _check_least(name, getattr(self, name), 0)
         if not 0 < self.learning_rate < float("inf"):
             raise _impossible("learning_rate", "a number above 0", self.learning_rate)
+        if self.minutes is not None and self.max_steps is not None:
+            raise ConfigError(
+                "Settings 'minutes' and 'max_steps' are two budgets for one run; "
+                "leave one out."
+            )
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
             raise _impossible("minutes", "a number above 0", self.minutes)
 
@@ -160,6 +165,11 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """Return all keys and values, ready for JSON."""
         return dataclasses.asdict(self)
+
+
+def default_recipe(tokenizer: str) -> str:
+    """Return the name of the recipe for a kind of tokenizer, used when none is named."""
+    return {"char": "char", "word": "word"}.get(tokenizer, "subword")
 
 
 def recipe_names() -> list[str]:

@@ -19,7 +19,6 @@ class _Slot(keras.layers.Layer):
 
     def __init__(self, zeros: State, name: str) -> None:
         super().__init__(name=name, trainable=False)
-        self.rows = int(zeros[0][0].shape[0])
         self._widths = [len(layer) for layer in zeros]
         self._cells = [
             self.add_weight(
@@ -54,31 +53,28 @@ class _Slot(keras.layers.Layer):
 
 
 class CarriedState(keras.layers.Layer):
-    """Two slots of recurrent state, one for training and one for evaluation."""
+    """Slots of recurrent state: for training and for evaluation, by batch size."""
 
     def __init__(self, name: str = "carried_state") -> None:
-        """Create both slots empty; `allocate` makes their variables."""
+        """Create no slot yet; `allocate` makes them with their variables."""
         super().__init__(name=name, trainable=False)
-        self._training_slot: _Slot | None = None
-        self._evaluation_slot: _Slot | None = None
+        self._slots: dict[str, _Slot] = {}
+        self._latest = {"training": "", "evaluation": ""}
         # Set by hand, not by build(): a built layer takes no further variables.
         self.built = True
 
-    def rows(self, training: bool) -> int | None:
-        """Return the batch size of a slot; None before it is allocated."""
-        slot = self._training_slot if training else self._evaluation_slot
-        return None if slot is None else slot.rows
-
     def allocate(self, zeros: State, training: bool) -> bool:
-        """Give a slot the shapes of `zeros`; return whether its shapes changed."""
-        rows = int(zeros[0][0].shape[0])
-        if self.rows(training) == rows:
-            return False
-        name = "_training_slot" if training else "_evaluation_slot"
-        if getattr(self, name) is not None:
-            delattr(self, name)  # untracks the variables of the old batch size
-        setattr(self, name, _Slot(zeros, name=name.strip("_")))
-        return True
+        """Make ready a slot for states of the shapes of `zeros`.
+
+        Returns:
+            Whether it is another slot than the last one made ready for this use.
+        """
+        name = _slot_name(zeros[0][0].shape[0], training)
+        if name not in self._slots:
+            self._slots[name] = _Slot(zeros, name=name)
+        changed = self._latest[_use(training)] != name
+        self._latest[_use(training)] = name
+        return changed
 
     def read(self, carry: Any, training: bool) -> State:
         """Return the state, zeroed in the rows whose `carry` is 0.
@@ -95,18 +91,26 @@ class CarriedState(keras.layers.Layer):
             for layer in slot.value()
         )
 
-    def write(self, state: State, training: bool) -> None:
-        """Store the state after a batch."""
-        self._slot(state[0][0].shape[0], training).assign(state)
+    def write(self, state: State, carry: Any, training: bool) -> None:
+        """Store the state after a batch, in the slot that it was read from."""
+        self._slot(carry.shape[0], training).assign(state)
 
     def _slot(self, rows: int | None, training: bool) -> _Slot:
-        slot = self._training_slot if training else self._evaluation_slot
-        # TensorFlow traces with an unknown number of rows; it checks when it runs.
-        if slot is None or rows not in (None, slot.rows):
-            expected = "no carried state yet" if slot is None else f"{slot.rows} rows"
+        # TensorFlow traces without knowing the rows: they are those made ready last.
+        use = _use(training)
+        name = self._latest[use] if rows is None else _slot_name(rows, training)
+        if name not in self._slots:
             raise ValueError(
-                f"A batch of a stream has {rows} rows, but the model has {expected}. "
-                "Give fit() and evaluate() the batches themselves "
+                f"A batch of a stream has {rows} rows, for which the model has no "
+                "carried state. Give fit() and evaluate() the batches themselves "
                 "(corpus.train.batches(...)), which say how many rows they have."
             )
-        return slot
+        return self._slots[name]
+
+
+def _use(training: bool) -> str:
+    return "training" if training else "evaluation"
+
+
+def _slot_name(rows: int, training: bool) -> str:
+    return f"{_use(training)}_{rows}_rows"

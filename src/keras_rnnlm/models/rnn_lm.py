@@ -183,7 +183,7 @@ class RNNLM(keras.Model):
         hidden, state = self.hidden(
             tokens, self.carried.read(carry, training), training
         )
-        self.carried.write(state, training)
+        self.carried.write(state, carry, training)
         return self.logits(hidden)
 
     def initial_state(self, batch_size: Any) -> State:
@@ -314,8 +314,7 @@ class RNNLM(keras.Model):
         if getattr(training, "ordered", False):
             self.allocate_state(training.batch_size, training=True)
             # Keras traces the model once outside training, with the same rows.
-            if not getattr(evaluation, "ordered", False):
-                self.allocate_state(training.batch_size, training=False)
+            self.allocate_state(training.batch_size, training=False)
         if getattr(evaluation, "ordered", False):
             self.allocate_state(evaluation.batch_size, training=False)
 

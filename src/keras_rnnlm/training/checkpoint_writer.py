@@ -1,0 +1,68 @@
+"""Writes checkpoints in the background, as often as is due."""
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from keras_rnnlm.errors import FolderError
+from keras_rnnlm.training.checkpoints import Checkpoint, write_checkpoint
+
+LONGEST = 25.0
+"""Seconds between checkpoints at most; the writing itself may take the rest of 30."""
+SHARE = 0.015
+"""Share of the time that copying and writing may take."""
+
+
+class CheckpointWriter:
+    """One thread that writes one checkpoint at a time.
+
+    Training waits only for the copy of the arrays, and for an earlier write that has
+    not ended. A failed write is raised by the next call.
+
+    Attributes:
+        last_step: The step of the newest complete checkpoint, or None.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Create a writer into a run folder; the first checkpoint is due in a second."""
+        self.last_step: int | None = None
+        self._folder = folder
+        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._pending: Future[float] | None = None
+        self._next = time.monotonic() + 1.0
+
+    def due(self) -> bool:
+        """Return whether it is time for a checkpoint."""
+        return time.monotonic() >= self._next
+
+    def submit(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint; raises `FolderError` if an earlier write failed."""
+        self._wait()
+        self._pending = self._pool.submit(self._write, checkpoint)
+        self._next = time.monotonic() + LONGEST
+
+    def close(self) -> None:
+        """Wait for the last write; raises `FolderError` if it failed."""
+        self._wait()
+
+    def _write(self, checkpoint: Checkpoint) -> float:
+        begun = time.monotonic()
+        write_checkpoint(self._folder, checkpoint)
+        taken = time.monotonic() - begun
+        self.last_step = int(checkpoint.meta["step"])
+        # Small models: more often than need be, while it costs next to nothing.
+        self._next = begun + min(LONGEST, max(2.0, taken / SHARE))
+        return taken
+
+    def _wait(self) -> None:
+        if self._pending is None:
+            return
+        pending, self._pending = self._pending, None
+        try:
+            pending.result()
+        except OSError as error:
+            raise FolderError(
+                f"Cannot write a checkpoint in '{self._folder}': {error.strerror}. "
+                "Make room there and go on with --resume: the checkpoint before this "
+                "one is complete."
+            ) from error

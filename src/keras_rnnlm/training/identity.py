@@ -1,0 +1,86 @@
+"""What a run is a run of: data and settings, and the machine it ran on."""
+
+import os
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import keras
+
+from keras_rnnlm.backend import device_name
+from keras_rnnlm.config import Settings
+from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.errors import ResumeError
+
+PACKAGES = ("keras-rnnlm", "keras", "jax", "numpy", "tokenizers")
+
+
+def run_identity(
+    corpus: Corpus, settings: Settings, schedule: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Return what a resumed run must share with the run it goes on with."""
+    return {
+        "settings": settings.to_dict(),
+        "schedule": schedule,
+        "data": corpus.hashes,
+        "tokenizer": corpus.tokenizer.kind,
+        "vocabulary_size": corpus.vocabulary_size,
+    }
+
+
+def check_identity(stored: dict[str, Any], wanted: dict[str, Any], folder: Any) -> None:
+    """Raise `ResumeError`, naming the first difference, unless the two are equal."""
+    for name, value in wanted["settings"].items():
+        if stored["settings"].get(name) != value:
+            raise ResumeError(
+                f"The run in '{folder}' has {name}={stored['settings'].get(name)}; "
+                f"this command asks for {name}={value}. Resume with the settings it "
+                "was begun with, or train anew with another --out."
+            )
+    for name in ("data", "tokenizer", "vocabulary_size", "schedule"):
+        if stored.get(name) != wanted[name]:
+            raise ResumeError(
+                f"The run in '{folder}' was begun with other text (or another "
+                f"tokenizer): its {name} differs. Resume with the text it was begun "
+                "with, or train anew with another --out."
+            )
+
+
+def environment() -> dict[str, Any]:
+    """Return versions, backend and machine; bit-equal results need them equal."""
+    return {
+        "versions": {name: version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "backend": keras.backend.backend(),
+        "device": device_name(),
+        "cores": _visible_cores(),
+        "machine": f"{platform.system()} {platform.machine()}, {_processor()}",
+    }
+
+
+def environment_changes(stored: dict[str, Any]) -> list[str]:
+    """Return sentences on what differs from the environment of a checkpoint."""
+    now = environment()
+    return [
+        f"{name} was {stored.get(name)} and is {now[name]} now: the result may differ "
+        "from the uninterrupted run's in the last bits."
+        for name in ("versions", "python", "backend", "device", "cores")
+        if stored.get(name) != now[name]
+    ]
+
+
+def _visible_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as stream:
+            for line in stream:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown processor"

@@ -1,0 +1,326 @@
+"""The training loop: a callback of `fit` that steers, logs, validates and keeps.
+
+Position in the data, schedule and history live here and in checkpoints, counted in
+completed steps: Keras fetches batches ahead, so what was fetched says nothing.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_rnnlm.config import Settings
+from keras_rnnlm.errors import TrainingError
+from keras_rnnlm.models.weights import named_weights, weight_arrays
+from keras_rnnlm.training.checkpoint_writer import CheckpointWriter
+from keras_rnnlm.training.checkpoints import Checkpoint, snapshot
+from keras_rnnlm.training.optimizers import averaged_variables
+from keras_rnnlm.training.reporter import Reporter
+from keras_rnnlm.training.run_folder import RunFolder
+from keras_rnnlm.training.schedules import ClockPace, Knot, StepPace, learning_rate
+from keras_rnnlm.training.signals import SignalFlag
+from keras_rnnlm.training.validation import Validator
+
+LOG_EVERY = 50  # steps
+REPORT_EVERY = 0.25  # seconds
+
+
+class TrainingLoop(keras.callbacks.Callback):  # type: ignore[misc]
+    """Everything of a run that is not a step of the optimizer.
+
+    Attributes:
+        step: Completed steps.
+        complete: Whether training has reached its end.
+        best: Weights to keep: the best validated, or the last without validation.
+        best_nats: Their nats a token on the validation text.
+        best_step: The step they are from.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        pace: StepPace | ClockPace,
+        batches: Any,
+        folder: RunFolder,
+        flag: SignalFlag,
+        reporter: Reporter,
+        validator: Validator | None,
+        clock: Callable[[], float],
+        identity: dict[str, Any],
+        environment: dict[str, Any],
+    ) -> None:
+        """Set a run up at its beginning.
+
+        Args:
+            settings: Of the run.
+            pace: Turns steps into progress.
+            batches: The data; it says tokens a batch and batches an epoch.
+            folder: Where log and checkpoints go.
+            flag: Set by a signal.
+            reporter: Told what happens.
+            validator: Scores the validation text; None without one.
+            clock: Seconds of running time of this run, summed over resumes.
+            identity: What a resumed run must share; kept in the checkpoint.
+            environment: Versions and machine; kept there too.
+        """
+        super().__init__()
+        self.settings, self.pace, self.batches = settings, pace, batches
+        self.folder, self.flag, self.reporter = folder, flag, reporter
+        self.validator, self.clock, self.identity = validator, clock, identity
+        self.environment = environment
+        self.writer = CheckpointWriter(folder.path)
+        self.step = 0
+        self.complete = False
+        self.best: dict[str, np.ndarray] = {}
+        self.best_nats = math.inf
+        self.best_step = 0
+        self._validations = 0
+        self._stale = 0
+        self._validation_seconds = 0.0
+        self._previous: Any = None
+        self._recent_loss = math.nan
+        self._reported = -math.inf
+        self._speed = _Speed()
+        self._rate = math.nan
+
+    # -- events of fit ------------------------------------------------------------
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Set the learning rate of the coming step."""
+        rate = learning_rate(self.settings, self.pace.progress(self.step))
+        if rate != self._rate:
+            self.model.optimizer.learning_rate = rate
+            self._rate = rate
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Count the step, then do what is due."""
+        # The loss of the step before: reading this one's would wait for its end.
+        self._check_loss(self._previous, self.step)
+        self._previous = logs["loss"]
+        self.step += 1
+        now = self.clock()
+        self._speed.add(self.batches.tokens_per_batch, now)
+        if isinstance(self.pace, ClockPace):
+            left = self.settings.validations - self._validations
+            self.pace.observe(self.step, now, left * self._validation_seconds)
+            self.complete = self.pace.finished(self.step, now)
+        else:
+            self.complete = self.pace.finished(self.step)
+        if self.step % LOG_EVERY == 0 or self.complete:
+            self._log(logs, now)
+        if now - self._reported >= REPORT_EVERY or self.complete:
+            self._report(now)
+        if self._validation_due():
+            self._validate(logs)
+        if self.complete or self.flag.number is not None:
+            self._keep(logs)
+            self.writer.close()
+            self.model.stop_training = True
+        elif self.writer.due():
+            self._keep(logs)
+
+    # -- checkpoints --------------------------------------------------------------
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Take position and history from a checkpoint (variables: see `restore`)."""
+        meta = checkpoint.meta
+        self.step = meta["step"]
+        self.complete = meta["complete"]
+        self.best = checkpoint.best
+        self.best_nats = math.inf if meta["best_nats"] is None else meta["best_nats"]
+        self.best_step = meta["best_step"]
+        self._validations = meta["validations"]
+        self._stale = meta["stale"]
+        self._validation_seconds = meta["validation_seconds"]
+        self.pace.knots = [Knot(*knot) for knot in meta["knots"]]
+
+    def _keep(self, logs: Any) -> None:
+        """Write a checkpoint of this very step, unless its weights are no numbers."""
+        self._check_loss(logs["loss"], self.step)
+        model = self.model
+        arrays = snapshot(model)
+        for name, variable in named_weights(model).items():
+            if not np.isfinite(keras.ops.convert_to_numpy(variable.value)).all():
+                raise self._not_a_number(f"weight '{name}'", self.step)
+        if self.complete and not self.best:
+            self.best = self._current_weights()
+            self.best_step = self.step
+        meta = {
+            "identity": self.identity,
+            "step": self.step,
+            "complete": self.complete,
+            "seconds": self.clock(),
+            "best_nats": None if math.isinf(self.best_nats) else self.best_nats,
+            "best_step": self.best_step,
+            "validations": self._validations,
+            "stale": self._stale,
+            "validation_seconds": self._validation_seconds,
+            "environment": self.environment,
+            "knots": [[k.step, k.progress, k.rate] for k in self.pace.knots],
+            "log_size": self.folder.log_size(),
+        }
+        self.writer.submit(Checkpoint(arrays, dict(self.best), meta))
+
+    # -- validation ---------------------------------------------------------------
+
+    def _validation_due(self) -> bool:
+        if self.validator is None:
+            return False
+        if self.complete:
+            return True
+        progress = self.pace.progress(self.step)
+        return progress * self.settings.validations >= self._validations + 1
+
+    def _validate(self, logs: Any) -> None:
+        self._check_loss(logs["loss"], self.step)
+        if self.validator is None:
+            return
+        begun = self.clock()
+        weights = self._current_weights()
+        found = self._with_weights(weights, self.validator)
+        self._validations += 1
+        best = found.nats_per_token < self.best_nats
+        if best:
+            self.best, self.best_nats = weights, found.nats_per_token
+            self.best_step = self.step
+        self._stale = 0 if best else self._stale + 1
+        if 0 < self.settings.patience <= self._stale and not self.complete:
+            self.complete = True
+            self.reporter.note(
+                f"Stopped early at step {self.step}: no better validation in "
+                f"{self._stale} in a row."
+            )
+        now = self.clock()
+        self.folder.log(
+            {
+                "event": "valid",
+                **self._place(now),
+                "valid_loss": found.nats_per_token,
+                "valid_perplexity": found.perplexity,
+            }
+        )
+        self.reporter.validation(
+            self.step, found.nats_per_token, found.perplexity, best
+        )
+        # The first validation compiles; the next ones will be quicker.
+        self._validation_seconds = now - begun
+        self._speed.pause(now)
+        if isinstance(self.pace, ClockPace):
+            self.pace.pause(now - begun)
+
+    def _current_weights(self) -> dict[str, np.ndarray]:
+        """Return copies of the weights to keep now: averaged ones where they are."""
+        arrays = weight_arrays(self.model)
+        averages = averaged_variables(self.model.optimizer)
+        if averages is None:
+            return arrays
+        trainable = self.model.trainable_variables
+        by_variable = {id(v): a for v, a in zip(trainable, averages, strict=True)}
+        return {
+            name: np.array(keras.ops.convert_to_numpy(by_variable[id(v)].value))
+            for name, v in named_weights(self.model).items()
+        }
+
+    def _with_weights(self, arrays: dict[str, np.ndarray], function: Any) -> Any:
+        """Call a function on the model with these weights, then put its own back."""
+        model = self.model
+        if averaged_variables(model.optimizer) is None:
+            return function(model)
+        own = weight_arrays(model)
+        variables = named_weights(model)
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+        try:
+            return function(model)
+        finally:
+            for name, variable in variables.items():
+                variable.assign(own[name])
+
+    # -- telling ------------------------------------------------------------------
+
+    def _log(self, logs: Any, now: float) -> None:
+        self._check_loss(logs["loss"], self.step)
+        self._recent_loss = float(logs["loss"])
+        self.folder.log(
+            {
+                "event": "train",
+                **self._place(now),
+                "loss": self._recent_loss,
+                "learning_rate": self._rate,
+                "tokens_per_second": round(self._speed.value, 1),
+            }
+        )
+        self.model.reset_metrics()  # the next row is the mean from here on
+        self._previous = None
+
+    def _report(self, now: float) -> None:
+        self._reported = now
+        if self._previous is not None:
+            self._recent_loss = float(self._previous)
+        progress = self.pace.progress(self.step)
+        left = None
+        if isinstance(self.pace, ClockPace):
+            left = max(0.0, self.pace.deadline - now)
+        elif self._speed.value > 0:
+            steps = self.pace.steps - self.step
+            left = steps * self.batches.tokens_per_batch / self._speed.value
+        self.reporter.step(
+            self.step, self._recent_loss, self._speed.value, progress, left, self._rate
+        )
+
+    def _place(self, now: float) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "epoch": round(self.step / self.batches.batches_per_epoch, 4),
+            "tokens": self.step * self.batches.tokens_per_batch,
+            "seconds": round(now, 3),
+        }
+
+    def _check_loss(self, loss: Any, step: int) -> None:
+        if loss is not None and not math.isfinite(float(loss)):
+            raise self._not_a_number("loss", step)
+
+    def _not_a_number(self, what: str, step: int) -> TrainingError:
+        self.writer.close()
+        kept = (
+            f"The checkpoint of step {self.writer.last_step} is kept in "
+            f"'{self.folder.path}'."
+            if self.writer.last_step is not None
+            else "No checkpoint had been written yet."
+        )
+        return TrainingError(
+            f"Training stopped: the {what} is not a number at step {step}. Try a lower "
+            f"learning_rate (now {self.settings.learning_rate:g}), a smaller clip_norm "
+            f"(now {self.settings.clip_norm:g}, 0 is off) or precision=float32, with "
+            f"another --out. {kept}"
+        )
+
+
+class _Speed:
+    """Tokens a second over the last few seconds of training."""
+
+    def __init__(self) -> None:
+        self.value = 0.0
+        self._since: float | None = None
+        self._tokens = 0
+
+    def add(self, tokens: int, now: float) -> None:
+        if self._since is None:
+            self._since = now  # the first step compiles: it does not count
+            return
+        self._tokens += tokens
+        if now - self._since >= 2.0 or (self.value == 0.0 and now > self._since):
+            self.value = self._tokens / (now - self._since)
+        if now - self._since >= 2.0:
+            self._since, self._tokens = now, 0
+
+    def pause(self, now: float) -> None:
+        self._since, self._tokens = now, 0
+
+
+def wall_clock(spent: float, started: float) -> Callable[[], float]:
+    """Return a clock of running time: `spent` before, and all since `started`."""
+    return lambda: spent + time.monotonic() - started

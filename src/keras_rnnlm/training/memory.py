@@ -1,0 +1,56 @@
+"""What a run needs of memory, said before it starts rather than by a dead process."""
+
+import os
+from pathlib import Path
+
+from keras_rnnlm.config import Settings
+from keras_rnnlm.errors import ConfigError
+
+_MOMENTS = {"sgd": 1, "rmsprop": 1, "adagrad": 1, "lion": 1}
+
+
+def needed_bytes(parameters: int, vocabulary_size: int, settings: Settings) -> int:
+    """Estimate the peak memory of a training step, in bytes.
+
+    Weights, gradients, the optimizer's moments, averaged and best weights, and three
+    float32 arrays of the logits' shape (logits, their gradient, a temporary).
+    """
+    copies = 3 + _MOMENTS.get(settings.optimizer.lower(), 2) + (settings.average > 0)
+    logits = settings.batch_size * settings.steps * vocabulary_size
+    return 4 * (copies * parameters + 3 * logits)
+
+
+def available_bytes() -> int | None:
+    """Return the memory that new work may take, or None where the system hides it."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def parameters_of(settings: Settings, vocabulary_size: int) -> int:
+    """Return a close estimate of the number of weights these settings build."""
+    embedding = settings.embedding or settings.units
+    gates = {"simple_rnn": 1, "lstm": 4, "gru": 3}[settings.cell]
+    widths = [embedding, *([settings.units] * (settings.layers - 1))]
+    recurrent = sum(gates * settings.units * (w + settings.units + 1) for w in widths)
+    last = settings.projection or settings.units
+    free = 0 if settings.tie_weights else last * vocabulary_size
+    return vocabulary_size * (embedding + 1) + recurrent + free
+
+
+def check_memory(settings: Settings, vocabulary_size: int) -> None:
+    """Raise `ConfigError` where a training step would not fit into memory."""
+    available = available_bytes()
+    parameters = parameters_of(settings, vocabulary_size)
+    needed = needed_bytes(parameters, vocabulary_size, settings)
+    if available is not None and needed > available:
+        raise ConfigError(
+            f"Training would take about {needed / 1e9:.1f} GB of memory for "
+            f"{parameters:,} weights and a vocabulary of {vocabulary_size:,}; "
+            f"{available / 1e9:.1f} GB are free. Use a smaller --vocabulary-size, "
+            "--tokenizer bpe, or smaller units, batch_size or steps."
+        )

@@ -1,0 +1,109 @@
+"""The folder of a run: held by one writer, with a log that is cut back on resuming."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from keras_rnnlm.errors import FolderError, ResumeError
+
+LOG = "training.jsonl"
+REPORT = "report.json"
+
+
+class RunFolder:
+    """A folder that one training run writes to, locked until `close`.
+
+    Raises:
+        FolderError: It exists and `resume` is not set, cannot be written, or another
+            process is writing to it.
+    """
+
+    def __init__(self, path: str | Path, resume: bool) -> None:
+        """Make the folder, or enter it when resuming, and lock it."""
+        self.path = Path(path)
+        if self.path.exists() and not self.path.is_dir():
+            raise FolderError(
+                f"'{path}' is a file; --out takes a folder. Choose another name."
+            )
+        if not resume and self.path.exists() and any(self.path.iterdir()):
+            raise FolderError(
+                f"'{path}' exists already. Choose another --out, or go on with the "
+                "run in it with --resume."
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock: BinaryIO | None = (self.path / ".lock").open("ab")
+        except OSError as error:
+            raise FolderError(
+                f"Cannot write to '{path}': {error.strerror}. Choose a folder you may "
+                "write to with --out."
+            ) from error
+        if not _try_lock(self._lock):
+            self._lock.close()
+            raise FolderError(
+                f"Another process is training in '{path}'. Wait for it, or choose "
+                "another --out."
+            )
+
+    def log(self, row: dict[str, Any]) -> None:
+        """Append a row to `training.jsonl`."""
+        with (self.path / LOG).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row) + "\n")
+
+    def log_size(self) -> int:
+        """Return the number of bytes in the log."""
+        path = self.path / LOG
+        return path.stat().st_size if path.exists() else 0
+
+    def cut_log(self, size: int) -> None:
+        """Cut the log back to what it was when a checkpoint was written."""
+        path = self.path / LOG
+        if self.log_size() < size:
+            raise ResumeError(
+                f"'{path}' is shorter than when the checkpoint was written. Put it "
+                "back as it was, or train anew with another --out."
+            )
+        if path.exists():
+            os.truncate(path, size)
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return all rows of the log."""
+        path = self.path / LOG
+        if not path.exists():
+            return []
+        with path.open(encoding="utf-8") as stream:
+            return [json.loads(line) for line in stream]
+
+    def report(self) -> dict[str, Any] | None:
+        """Return the report of a finished run, or None."""
+        path = self.path / REPORT
+        if not path.is_file():
+            return None
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise FolderError(f"'{path}' is damaged: {error}.") from error
+        return found if isinstance(found, dict) else None
+
+    def close(self) -> None:
+        """Let the next writer in."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def _try_lock(stream: BinaryIO) -> bool:
+    """Lock a file for this process; the system frees it however the process ends."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        else:
+            import fcntl
+
+            fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,331 @@
+"""`train`: from a corpus and settings to a model folder; one loop, on top of `fit`."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_rnnlm.config import Settings
+from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.data.encoded_text import EncodedText
+from keras_rnnlm.data.streams import SentenceBatches, StreamBatches
+from keras_rnnlm.errors import ResumeError
+from keras_rnnlm.language_model import LanguageModel, load
+from keras_rnnlm.models.folder import json_bytes, parameter_count, save_folder
+from keras_rnnlm.models.rnn_lm import RNNLM
+from keras_rnnlm.models.weights import assign_weights
+from keras_rnnlm.plots import training_curve
+from keras_rnnlm.scoring.protocols import parse_protocol
+from keras_rnnlm.training.checkpoints import (
+    NAME,
+    Checkpoint,
+    read_checkpoint,
+    restore,
+)
+from keras_rnnlm.training.final_evaluation import FinalEvaluation
+from keras_rnnlm.training.identity import (
+    check_identity,
+    environment,
+    environment_changes,
+    run_identity,
+)
+from keras_rnnlm.training.loop import TrainingLoop, wall_clock
+from keras_rnnlm.training.memory import check_memory
+from keras_rnnlm.training.model_card import model_card
+from keras_rnnlm.training.optimizers import build_optimizer
+from keras_rnnlm.training.reporter import Reporter, SilentReporter
+from keras_rnnlm.training.run_folder import REPORT, RunFolder
+from keras_rnnlm.training.schedules import ClockPace, Knot, StepPace
+from keras_rnnlm.training.signals import Interrupted, SignalFlag
+from keras_rnnlm.training.validation import Validator
+
+NETWORK_SETTINGS = (
+    "cell",
+    "units",
+    "layers",
+    "embedding",
+    "projection",
+    "dropout",
+    "input_dropout",
+    "embedding_dropout",
+    "weight_dropout",
+    "tie_weights",
+    "seed",
+)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run left behind.
+
+    Attributes:
+        folder: The model folder.
+        report: What `report.json` holds; empty after an interruption.
+        language_model: The model; None after an interruption.
+        interrupted: Number of the signal that stopped the run, or None.
+    """
+
+    folder: Path
+    report: dict[str, Any]
+    language_model: LanguageModel | None
+    interrupted: int | None = None
+
+
+def train(
+    corpus: Corpus,
+    settings: Settings,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    schedule: dict[str, Any] | None = None,
+    reporter: Reporter | None = None,
+    started: float | None = None,
+) -> TrainingResult:
+    """Train a model on a corpus and write its folder.
+
+    Args:
+        corpus: Training text; validation and test text where there are.
+        settings: Of the model and the run.
+        out: The model folder; must be new unless `resume` is set.
+        resume: Go on from the folder's checkpoint; start over where there is none; do
+            nothing where the run has finished.
+        schedule: `schedule` of another run's report, to repeat it step by step.
+        reporter: Told what happens.
+        started: `time.monotonic()` at which a time budget begins; now when absent.
+
+    Returns:
+        The result; after SIGINT or SIGTERM with `interrupted` set, once a checkpoint
+        is written.
+
+    Raises:
+        ConfigError: Settings that this corpus, machine or optimizer cannot meet.
+        FolderError: `out` exists, is in use or cannot be written.
+        ResumeError: `resume` with other data or settings.
+        TrainingError: A loss or weight that is not a number.
+    """
+    started = time.monotonic() if started is None else started
+    reporter = SilentReporter() if reporter is None else reporter
+    if settings.protocol is not None:
+        parse_protocol(settings.protocol)
+    check_memory(settings, corpus.vocabulary_size)
+    optimizer = build_optimizer(settings)
+    identity = run_identity(corpus, settings, schedule)
+    folder = RunFolder(out, resume)
+    try:
+        report = folder.report() if resume else None
+        if report is not None:
+            check_identity(report["identity"], identity, out)
+            reporter.note(f"The run in '{out}' has finished; nothing to do.")
+            return TrainingResult(folder.path, report, load(folder.path))
+        checkpoint = read_checkpoint(folder.path) if resume else None
+        if checkpoint is not None:
+            check_identity(checkpoint.meta["identity"], identity, out)
+            for sentence in environment_changes(checkpoint.meta["environment"]):
+                reporter.note(sentence)
+        elif resume:
+            reporter.note("There is no complete checkpoint; the run starts over.")
+        with SignalFlag() as flag:
+            run = _Run(corpus, settings, folder, flag, reporter, optimizer)
+            return run.go(checkpoint, schedule, identity, started)
+    finally:
+        folder.close()
+
+
+@dataclass(frozen=True)
+class _Run:
+    corpus: Corpus
+    settings: Settings
+    folder: RunFolder
+    flag: SignalFlag
+    reporter: Reporter
+    optimizer: Any
+
+    def go(
+        self,
+        checkpoint: Checkpoint | None,
+        schedule: dict[str, Any] | None,
+        identity: dict[str, Any],
+        started: float,
+    ) -> TrainingResult:
+        """Set up, train, evaluate, write."""
+        spent = 0.0 if checkpoint is None else checkpoint.meta["seconds"]
+        clock = wall_clock(spent, started)
+        batches = _batches(self.corpus.train, self.settings)
+        network = self._compiled(batches)
+        valid = self.corpus.valid
+        validator = None if valid is None else Validator(valid)
+        final = FinalEvaluation(self.corpus, self.settings.protocol)
+        pace = self._pace(batches, schedule, final, network, validator)
+        loop = TrainingLoop(
+            self.settings,
+            pace,
+            batches,
+            self.folder,
+            self.flag,
+            self.reporter,
+            validator,
+            clock,
+            identity,
+            environment(),
+        )
+        if checkpoint is None:
+            self.folder.cut_log(0)
+        else:
+            restore(network, checkpoint.arrays)
+            self.folder.cut_log(checkpoint.meta["log_size"])
+            loop.resume(checkpoint)
+        self.reporter.start(self._summary(network, batches, pace, loop.step))
+        if batches.note:
+            self.reporter.note(batches.note)
+        if not loop.complete:
+            stream = _batches(self.corpus.train, self.settings, loop.step)
+            network.fit(stream, epochs=1, verbose=0, callbacks=[loop])
+        loop.writer.close()
+        if not loop.complete:
+            return self._interrupted()
+        try:
+            return self._finish(loop, final, clock, identity, network)
+        except Interrupted:
+            return self._interrupted()
+
+    def _compiled(self, batches: Any) -> RNNLM:
+        wanted = {name: getattr(self.settings, name) for name in NETWORK_SETTINGS}
+        network = RNNLM(
+            self.corpus.vocabulary_size, **wanted, dtype=self.settings.precision
+        )
+        network.compile(optimizer=self.optimizer, weighted_metrics=[])
+        network.optimizer.build(network.trainable_variables)
+        if self.settings.mode == "stream":
+            network.allocate_state(batches.batch_size, training=True)
+            network.allocate_state(batches.batch_size, training=False)
+        return network
+
+    def _pace(
+        self,
+        batches: Any,
+        schedule: dict[str, Any] | None,
+        final: FinalEvaluation,
+        network: RNNLM,
+        validator: Validator | None,
+    ) -> StepPace | ClockPace:
+        settings = self.settings
+        if schedule is not None:
+            knots = [Knot(*knot) for knot in schedule["knots"]]
+            return StepPace(schedule["steps"], knots)
+        if settings.minutes is not None:
+            reserve = final.estimated_seconds(network)
+            return ClockPace(max(1.0, 60.0 * settings.minutes - reserve))
+        steps = settings.max_steps or settings.epochs * batches.batches_per_epoch
+        return StepPace(steps)
+
+    def _summary(
+        self, network: RNNLM, batches: Any, pace: StepPace | ClockPace, step: int
+    ) -> dict[str, Any]:
+        settings = self.settings
+        return {
+            "cell": settings.cell,
+            "units": settings.units,
+            "layers": settings.layers,
+            "parameters": parameter_count(network),
+            "vocabulary_size": self.corpus.vocabulary_size,
+            "tokenizer": self.corpus.tokenizer.kind,
+            "train_tokens": self.corpus.train.counts.tokens_predicted,
+            "batch_size": batches.batch_size,
+            "steps": getattr(batches, "steps", None),
+            "precision": settings.precision,
+            "device": environment()["device"],
+            "minutes": settings.minutes,
+            "max_steps": pace.steps if isinstance(pace, StepPace) else None,
+            "resumed_at": step,
+            "folder": str(self.folder.path),
+        }
+
+    def _interrupted(self) -> TrainingResult:
+        return TrainingResult(self.folder.path, {}, None, self.flag.number)
+
+    def _finish(
+        self,
+        loop: TrainingLoop,
+        final: FinalEvaluation,
+        clock: Callable[[], float],
+        identity: dict[str, Any],
+        trained: RNNLM,
+    ) -> TrainingResult:
+        # In float32, whatever the precision of training.
+        network = RNNLM(
+            self.corpus.vocabulary_size,
+            **{name: getattr(self.settings, name) for name in NETWORK_SETTINGS},
+        )
+        assign_weights(network, loop.best)
+        figures = final.evaluate(network, self.flag.check)
+        loops = [layer.loop for layer in trained.recurrent]
+        report = {
+            **figures,
+            "settings": self.settings.to_dict(),
+            "data": self.corpus.describe(),
+            "identity": identity,
+            "parameters": parameter_count(network),
+            "loops": loops,
+            "schedule": {
+                "steps": loop.step,
+                "knots": [[k.step, k.progress, k.rate] for k in loop.pace.knots],
+            },
+            "epochs": loop.step / loop.batches.batches_per_epoch,
+            "best_step": loop.best_step,
+            "valid_estimate": _finite(loop.best_nats),
+            "environment": environment(),
+            "seconds": clock(),
+        }
+        training_curve(self.folder.history(), self.folder.path / "curve.png")
+        report["seconds"] = round(clock(), 3)
+        save_folder(
+            self.folder.path,
+            network,
+            self.corpus.tokenizer,
+            protocol=self.settings.protocol,
+            extra={
+                REPORT: json_bytes(report),
+                "README.md": model_card(report).encode(),
+            },
+        )
+        (self.folder.path / NAME).unlink(missing_ok=True)
+        self.reporter.finish(report)
+        model = LanguageModel(network, self.corpus.tokenizer, self.settings.protocol)
+        return TrainingResult(self.folder.path, report, model)
+
+
+def schedule_of(report: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
+    """Return settings and schedule that repeat a finished run step by step.
+
+    Raises:
+        ResumeError: The report has none.
+    """
+    try:
+        schedule = report["schedule"]
+        settings = Settings.from_dict({**report["settings"], "minutes": None})
+    except (KeyError, TypeError) as error:
+        raise ResumeError(
+            f"The report holds no schedule to repeat ({error} is missing)."
+        ) from error
+    return settings, schedule
+
+
+def _batches(text: EncodedText, settings: Settings, start: int = 0) -> Any:
+    if settings.mode == "sentence":
+        return SentenceBatches(
+            text, settings.batch_size, seed=settings.seed, start=start, endless=True
+        )
+    return StreamBatches(
+        text,
+        settings.batch_size,
+        settings.steps,
+        seed=settings.seed,
+        start=start,
+        endless=True,
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,161 @@
+"""The model as a Keras model, and its state as a value."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_rnnlm.models.rnn_lm import RNNLM
+from keras_rnnlm.models.weights import named_weights, weight_arrays
+from tests.models.tiny import stream
+
+CELLS = ("simple_rnn", "lstm", "gru")
+NUMPY = ops.convert_to_numpy
+
+
+def network(cell: str = "lstm", **options: Any) -> RNNLM:
+    return RNNLM(11, **{"cell": cell, "units": 6, "layers": 2, "seed": 3, **options})
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_step_by_step_equals_the_whole_sequence(cell: str) -> None:
+    model = network(cell)
+    tokens = np.array([[1, 2, 3, 4], [10, 9, 8, 7]])
+    whole, last = model.step(tokens, model.initial_state(2))
+    state = model.initial_state(2)
+    for t in range(4):
+        one, state = model.step(tokens[:, t], state)
+        np.testing.assert_allclose(NUMPY(one), NUMPY(whole[:, t]), atol=1e-6)
+    for a, b in zip(keras.tree.flatten(state), keras.tree.flatten(last), strict=True):
+        np.testing.assert_allclose(NUMPY(a), NUMPY(b), atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"embedding": 4}, {"tie_weights": False}])
+def test_probabilities_sum_to_one(options: dict[str, Any]) -> None:
+    model = network(**options)
+    log_probabilities, _ = model.step(np.array([1, 5]), model.initial_state(2))
+    np.testing.assert_allclose(np.exp(NUMPY(log_probabilities)).sum(-1), 1, atol=1e-6)
+
+
+def test_rows_are_reset_one_by_one() -> None:
+    model = network()
+    batches = stream(11, batch_size=2, steps=3)
+    model.allocate_state(2, training=False)
+    first, second = batches[0][0]["tokens"], batches[1][0]["tokens"]
+
+    def call(tokens: Any, carry: list[float]) -> Any:
+        carried = ops.convert_to_tensor(carry)
+        return NUMPY(model({"tokens": ops.convert_to_tensor(tokens), "carry": carried}))
+
+    call(first, [0.0, 0.0])
+    logits = call(second, [1.0, 0.0])
+    both = np.concatenate([first, second], axis=1)
+    np.testing.assert_allclose(logits[0], NUMPY(model(both))[0, 3:], atol=1e-6)
+    np.testing.assert_allclose(logits[1], NUMPY(model(second))[1], atol=1e-6)
+
+
+def test_validation_inside_fit_leaves_the_carried_training_state_alone() -> None:
+    def trained(validation: Any) -> dict[str, np.ndarray]:
+        model = network(dropout=0.2)
+        model.compile(keras.optimizers.Adam(0.01))
+        model.fit(
+            stream(11, 2, 3), validation_data=validation, epochs=3, verbose=0
+        )
+        return weight_arrays(model)
+
+    alone, validated = trained(None), trained(stream(11, batch_size=5, steps=4))
+    for name, array in alone.items():
+        np.testing.assert_array_equal(array, validated[name], err_msg=name)
+
+
+def test_fit_learns_a_cycle_and_evaluate_reports_it() -> None:
+    model = network(units=16, layers=1)
+    model.compile(keras.optimizers.Adam(0.02))
+    batches = stream(11, 4, 6, cycle=True)
+    model.fit(batches, epochs=30, verbose=0)
+    found = model.evaluate(batches, verbose=0, return_dict=True)
+    assert set(found) == {"loss", "accuracy", "perplexity"}
+    assert found["accuracy"] > 0.95
+    assert found["perplexity"] == pytest.approx(np.exp(found["loss"]), rel=1e-4)
+    assert model.predict(np.ones((2, 5), "int32"), verbose=0).shape == (2, 5, 11)
+
+
+def test_plain_arrays_and_keras_own_loss_work_too() -> None:
+    model = network()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss=loss, weighted_metrics=[])
+    x = np.arange(24).reshape(4, 6) % 11
+    history = model.fit(x, (x + 1) % 11, batch_size=2, epochs=2, verbose=0).history
+    assert history["loss"][1] < history["loss"][0]
+
+
+def test_shuffling_a_stream_is_refused() -> None:
+    model = network()
+    model.compile()
+    with pytest.raises(ValueError, match="shuffle=True for a stream"):
+        model.fit(stream(11, 2, 3), shuffle=True)
+
+
+def test_a_batch_of_a_stream_without_room_says_what_to_do() -> None:
+    inputs = {"tokens": np.ones((2, 3), "int32"), "carry": np.zeros(2, "float32")}
+    with pytest.raises(ValueError, match="corpus.train.batches"):
+        network()(inputs)
+
+
+def test_the_batch_size_may_change_between_fits() -> None:
+    model = network()
+    model.compile(weighted_metrics=[])
+    for rows in (2, 5, 2):
+        history = model.fit(stream(11, rows, 3), verbose=0).history
+        assert np.isfinite(history["loss"]).all()
+
+
+def test_configuration_round_trip() -> None:
+    model = network(embedding=4, dropout=0.1, weight_dropout=0.2, dtype="mixed_bfloat16")
+    again = RNNLM.from_config(model.get_config())
+    assert again.get_config() == model.get_config()
+    for name, array in weight_arrays(model).items():
+        np.testing.assert_array_equal(array, weight_arrays(again)[name])
+
+
+def test_weights_of_a_seed_are_the_same_everywhere() -> None:
+    arrays = weight_arrays(RNNLM(5, units=3, layers=1, seed=7))
+    # Drawn by NumPy, so no backend, version or device may change them.
+    assert arrays["embedding.weight"][0] == pytest.approx(
+        [0.02501911, 0.07944276, 0.05513708], abs=1e-7
+    )
+    assert list(arrays["recurrent.0.bias"]) == [0] * 3 + [1] * 3 + [0] * 6
+
+
+def test_stable_names() -> None:
+    assert list(named_weights(network(layers=1, embedding=4))) == [
+        "embedding.weight",
+        "recurrent.0.kernel",
+        "recurrent.0.recurrent_kernel",
+        "recurrent.0.bias",
+        "projection.kernel",
+        "output.bias",
+    ]
+    assert "output.kernel" in named_weights(network(tie_weights=False))
+
+
+def test_errors_say_what_was_expected() -> None:
+    with pytest.raises(ValueError, match="Did you mean 'lstm'"):
+        RNNLM(5, cell="lstn")
+    with pytest.raises(ValueError, match="tie_weights=False"):
+        RNNLM(5, units=4, projection=3)
+
+
+def test_dropout_acts_in_training_only() -> None:
+    model = network(dropout=0.5, embedding_dropout=0.3, weight_dropout=0.3)
+    x = np.arange(12).reshape(2, 6) % 11
+    np.testing.assert_array_equal(NUMPY(model(x)), NUMPY(model(x)))
+    one, two = NUMPY(model(x, training=True)), NUMPY(model(x, training=True))
+    assert np.abs(one - two).max() > 1e-3
+
+
+def test_a_model_in_bfloat16_gives_float32_logits() -> None:
+    logits = network(dtype="mixed_bfloat16")(np.ones((1, 2), "int32"))
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"

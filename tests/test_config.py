@@ -1,0 +1,73 @@
+"""Settings are checked when built, and errors offer the nearest name."""
+
+from pathlib import Path
+
+import pytest
+
+from keras_rnnlm.config import Settings, parse_overrides, recipe_names
+from keras_rnnlm.errors import ConfigError
+
+
+def test_every_shipped_recipe_is_valid() -> None:
+    assert set(recipe_names()) >= {"char", "demo", "subword", "word"}
+    for name in recipe_names():
+        Settings.from_recipe(name)
+
+
+def test_overrides_beat_the_recipe(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('cell = "gru"\nunits = 7\n')
+    settings = Settings.from_recipe(recipe, ["units=9", "embedding=none"])
+    assert (settings.cell, settings.units, settings.embedding) == ("gru", 9, None)
+
+
+def test_values_are_read_like_toml() -> None:
+    assert parse_overrides(["a=1", "b=2.5", "c=true", "d=lstm", "e=none", "f='x'"]) == {
+        "a": 1,
+        "b": 2.5,
+        "c": True,
+        "d": "lstm",
+        "e": None,
+        "f": "x",
+    }
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["unit=3"], "Unknown setting 'unit'. Did you mean 'units'?"),
+        (["cell=lstn"], "Did you mean 'lstm'?"),
+        (["units=0"], "'units' takes at least 1; received 0"),
+        (["units=2.5"], "'units' takes a whole number; received 2.5"),
+        (["units=inf"], "'units' takes a whole number; received inf"),
+        (["dropout=1"], "'dropout' takes at least 0 and below 1"),
+        (["learning_rate=nan"], "'learning_rate' takes a number above 0"),
+        (["tie_weights=3"], "'tie_weights' takes true or false; received 3"),
+        (["units"], "Expected key=value after --set, received 'units'"),
+        (["minutes=2", "max_steps=5"], "'minutes' and 'max_steps'"),
+        (["clip_norm=nan"], "'clip_norm' takes at least 0"),
+    ],
+)
+def test_impossible_settings(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Settings.from_recipe(None, overrides)
+    assert message in str(caught.value)
+
+
+def test_unknown_recipes() -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'word'"):
+        Settings.from_recipe("wrod")
+    with pytest.raises(ConfigError, match="does not exist"):
+        Settings.from_recipe("no/such/file.toml")
+
+
+def test_a_recipe_that_is_not_toml(tmp_path: Path) -> None:
+    recipe = tmp_path / "bad.toml"
+    recipe.write_text("units = = 3")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        Settings.from_recipe(recipe)
+
+
+def test_settings_survive_a_round_trip() -> None:
+    settings = Settings(cell="gru", minutes=2.5)
+    assert Settings.from_dict(settings.to_dict()) == settings

@@ -1,0 +1,82 @@
+"""Learning rates over progress; progress over steps and over the clock."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_rnnlm.config import Settings
+from keras_rnnlm.training.schedules import ClockPace, Knot, StepPace, learning_rate
+
+SCHEDULES = ("constant", "linear", "cosine", "one_cycle")
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_rate_peaks_after_the_warm_up_and_ends_as_set(schedule: str) -> None:
+    settings = Settings(
+        schedule=schedule, learning_rate=0.5, warmup=0.2, final_learning_rate=0.1
+    )
+    assert learning_rate(settings, 0.0) == pytest.approx(0.02)
+    assert learning_rate(settings, 0.2) == pytest.approx(0.5)
+    end = 0.5 if schedule == "constant" else 0.05
+    assert learning_rate(settings, 1.0) == pytest.approx(end)
+
+
+@given(
+    st.sampled_from(SCHEDULES), st.floats(0, 1), st.floats(0, 1), st.floats(-1.0, 2.0)
+)
+def test_the_rate_stays_within_its_bounds(
+    schedule: str, warmup: float, final: float, progress: float
+) -> None:
+    settings = Settings(
+        schedule=schedule, warmup=warmup, final_learning_rate=final, learning_rate=2.0
+    )
+    assert 0.0 <= learning_rate(settings, progress) <= 2.0 + 1e-12
+
+
+def test_linear_is_linear() -> None:
+    settings = Settings(schedule="linear", warmup=0.0, learning_rate=1.0)
+    assert learning_rate(settings, 0.25) == pytest.approx(0.75)
+
+
+def test_a_pace_in_steps() -> None:
+    pace = StepPace(4)
+    assert [pace.progress(s) for s in range(6)] == [0, 0.25, 0.5, 0.75, 1, 1]
+    assert [pace.finished(s) for s in (3, 4)] == [False, True]
+
+
+@given(st.lists(st.floats(0.05, 3.0), min_size=400, max_size=400))
+def test_a_pace_by_the_clock_ends_on_time_with_the_schedule_finished(
+    seconds: list[float],
+) -> None:
+    pace, now, step = ClockPace(deadline=60.0), 0.0, 0
+    progress = []
+    while not pace.finished(step, now):
+        progress.append(pace.progress(step))
+        now += seconds[step % 400]
+        step += 1
+        pace.observe(step, now)
+    assert progress == sorted(progress)
+    assert now <= 60.0 + 3.0
+    again = StepPace(step, pace.knots)
+    assert [again.progress(s) for s in range(step)] == progress
+
+
+def test_a_steady_clock_meets_the_deadline_closely() -> None:
+    pace, now, step = ClockPace(deadline=100.0), 2.0, 0
+    while not pace.finished(step, now):
+        now += 0.1
+        step += 1
+        pace.observe(step, now)
+        if step in (300, 600):  # a validation
+            now += 3.0
+            pace.pause(3.0)
+    assert 99.0 < now <= 100.2
+    assert pace.progress(step) > 0.995
+
+
+def test_reserved_time_is_not_planned_for_steps() -> None:
+    pace = ClockPace(deadline=100.0)
+    pace.observe(1, 1.0)
+    pace.observe(11, 2.0, reserved=48.0)
+    # 50 seconds are left for steps, at 10 a second.
+    assert pace.knots[-1] == Knot(11, 0.0, 1 / 500)
