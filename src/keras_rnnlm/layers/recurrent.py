@@ -124,7 +124,6 @@ class _KernelRNN(keras.layers.RNN):
             state,
             kernel,
             recurrent_bias,
-            self.unroll,
         )
         if mask is not None:
             hidden = self._masked_outputs(hidden, mask)
@@ -164,7 +163,8 @@ class SimpleRNN(_KernelRNN, keras.layers.SimpleRNN):
         **options: as in `keras.layers.SimpleRNN`.
 
     Attributes:
-        loop: the loop that the last call took: "jax-scan", "ops-loop" or "keras".
+        loop: the loop that the last call took: "jax-scan", "ops-loop",
+            "tensorflow-loop" or "keras".
 
     Raises:
         ConfigError: if `weight_dropout` is out of range or meets an argument that
@@ -187,7 +187,8 @@ class LSTM(_KernelRNN, keras.layers.LSTM):
         **options: as in `keras.layers.LSTM`.
 
     Attributes:
-        loop: the loop that the last call took: "jax-scan", "ops-loop" or "keras".
+        loop: the loop that the last call took: "jax-scan", "ops-loop",
+            "tensorflow-loop" or "keras".
 
     Raises:
         ConfigError: if `weight_dropout` is out of range or meets an argument that
@@ -210,7 +211,8 @@ class GRU(_KernelRNN, keras.layers.GRU):
         **options: as in `keras.layers.GRU`.
 
     Attributes:
-        loop: the loop that the last call took: "jax-scan", "ops-loop" or "keras".
+        loop: the loop that the last call took: "jax-scan", "ops-loop",
+            "tensorflow-loop" or "keras".
 
     Raises:
         ConfigError: if `weight_dropout` is out of range or meets an argument that

@@ -14,14 +14,19 @@ Array = Any
 
 
 def choose(unroll: bool) -> str:
-    """The name of the kernel for the active backend: "jax-scan" or "ops-loop"."""
-    if keras.backend.backend() == "jax" and not unroll:
-        return "jax-scan"
-    return "ops-loop"
+    """The name of the kernel for the active backend.
+
+    "jax-scan" and "tensorflow-loop" on those backends, "ops-loop" on others and
+    wherever the steps are to be written out one after another.
+    """
+    if unroll:
+        return "ops-loop"
+    loops = {"jax": "jax-scan", "tensorflow": "tensorflow-loop"}
+    return loops.get(keras.backend.backend(), "ops-loop")
 
 
 def run(
-    path: str,
+    loop: str,
     cell: Cell,
     dtype: str,
     x: Array,
@@ -29,12 +34,11 @@ def run(
     state: State,
     kernel: Array,
     bias: Array | None,
-    unroll: bool,
 ) -> tuple[Array, State]:
-    """Run the kernel called `path`; the rest is as in `ops_loop.recurrence`."""
-    if path == "jax-scan":
-        from keras_rnnlm.layers.kernels import jax_scan
-
-        hidden, last = jax_scan.recurrence(cell, dtype, x, mask, state, kernel, bias)
-        return hidden, last
-    return ops_loop.recurrence(cell, dtype, x, mask, state, kernel, bias, unroll)
+    """Run the kernel called `loop`; the rest is as in `ops_loop.recurrence`."""
+    recurrence = ops_loop.recurrence
+    if loop == "jax-scan":
+        from keras_rnnlm.layers.kernels.jax_scan import recurrence
+    elif loop == "tensorflow-loop":
+        from keras_rnnlm.layers.kernels.tensorflow_loop import recurrence
+    return recurrence(cell, dtype, x, mask, state, kernel, bias)

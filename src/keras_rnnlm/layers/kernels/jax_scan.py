@@ -62,7 +62,15 @@ def _differentiable(
     kernel: Array,
     bias: Array | None,
 ) -> tuple[Array, State]:
-    (hidden, last), _ = _forward(cell, dtype, x, mask, state, kernel, bias)
+    """`recurrence` with the gradient below; keeps only what it returns."""
+    multiply = _products(cell, dtype, kernel, bias)
+
+    def step(state: State, inputs: tuple[Array, Array | None]) -> tuple[State, Array]:
+        x_t, mask_t = inputs
+        new = hold(mask_t, cell(x_t, state, multiply), state)
+        return new, new[0]
+
+    last, hidden = jax.lax.scan(step, state, (x, mask))
     return hidden, last
 
 
@@ -75,27 +83,25 @@ def _forward(
     kernel: Array,
     bias: Array | None,
 ) -> tuple[tuple[Array, State], tuple[Any, ...]]:
-    units = kernel.shape[0]
-    matrices = columns(cell, kernel.astype(dtype), units)
-    biases = [None] * len(matrices) if bias is None else columns(cell, bias, units)
+    multiply = _products(cell, dtype, kernel, bias)
 
     def step(state: State, inputs: tuple[Array, Array | None]) -> tuple[State, Any]:
         x_t, mask_t = inputs
-        results = []
+        kept: list[Array] = []
 
         def product(k: int, operand: Array) -> Array:
-            result = wide_dot(operand.astype(dtype), matrices[k])
-            if biases[k] is not None:
-                result = result + biases[k]
-            results.append(result)
-            return result
+            result = multiply[k](operand)
+            # Where only the sum matters, the sum is kept and x is not needed again.
+            kept.append(x_t + result if cell.additive else result)
+            return kept[-1]
 
-        new = hold(mask_t, cell(x_t, state, _each(product, matrices)), state)
-        return new, (new, tuple(results))
+        x_left = 0.0 if cell.additive else x_t
+        new = hold(mask_t, cell(x_left, state, _each(product, cell)), state)
+        return new, (new, tuple(kept))
 
     last, (states, results) = jax.lax.scan(step, state, (x, mask))
-    saved = (x, mask, state, states, results, kernel, bias)
-    return (states[0], last), saved
+    x_left = None if cell.additive else x
+    return (states[0], last), (x_left, mask, state, states, results, kernel, bias)
 
 
 def _backward(
@@ -111,20 +117,19 @@ def _backward(
     def step(d_state: State, inputs: Any) -> tuple[State, Any]:
         d_h, x_t, mask_t, state, results_t = inputs
 
-        def replay(x_t: Array, results_t: Any, state: State) -> tuple[State, Any]:
-            operands = []
+        def replay(x_t: Any, results_t: Any, state: State) -> tuple[State, Any]:
+            operands: list[Array] = []
 
             def product(k: int, operand: Array) -> Array:
                 operands.append(operand)
                 return _recall(operand, results_t[k], transposed[k])
 
-            new = cell(x_t, state, _each(product, transposed))
-            return hold(mask_t, new, state), tuple(operands)
+            x_left = 0.0 if cell.additive else x_t
+            new = cell(x_left, state, _each(product, cell))
+            return hold(mask_t, new, state), tuple(operands[1:])
 
         _, pull, operands = jax.vjp(replay, x_t, results_t, state, has_aux=True)
         d_x, d_results, d_state = pull((d_state[0] + d_h, *d_state[1:]))
-        if cell.additive:
-            d_results = ()
         return d_state, (d_x, d_results, operands)
 
     inputs = (d_hidden, x, mask, before, results)
@@ -132,7 +137,9 @@ def _backward(
         step, d_last, inputs, reverse=True
     )
     if cell.additive:
-        d_results = (d_x,)
+        (d_x,) = d_results
+    # The first product's operand is the hidden state before the step.
+    operands = (before[0], *operands)
     d_kernel = jnp.concatenate(
         [_outer(v, d, dtype) for v, d in zip(operands, d_results, strict=True)], axis=1
     ).astype(kernel.dtype)
@@ -174,10 +181,25 @@ def _recall_backward(
 _recall.defvjp(_recall_forward, _recall_backward)
 
 
-def _each(
-    product: Callable[[int, Array], Array], matrices: list[Array]
+def _products(
+    cell: Cell, dtype: str, kernel: Array, bias: Array | None
 ) -> list[Callable[[Array], Array]]:
-    return [partial(product, k) for k in range(len(matrices))]
+    """The cell's products, with weights cast and divided once, outside the loop."""
+    units = kernel.shape[0]
+    matrices = columns(cell, kernel.astype(dtype), units)
+    biases = [None] * len(matrices) if bias is None else columns(cell, bias, units)
+
+    def product(k: int, operand: Array) -> Array:
+        result = wide_dot(operand.astype(dtype), matrices[k])
+        return result if biases[k] is None else result + biases[k]
+
+    return _each(product, cell)
+
+
+def _each(
+    product: Callable[[int, Array], Array], cell: Cell
+) -> list[Callable[[Array], Array]]:
+    return [partial(product, k) for k in range(len(cell.blocks))]
 
 
 def _outer(operands: Array, gradients: Array, dtype: str) -> Array:

@@ -1,17 +1,18 @@
-"""The recurrence in `keras.ops` alone: correct on every backend.
+"""The recurrence in `keras.ops` alone, step after step: right on every backend.
 
 The input projection is already done for all time steps at once; a step is the
 recurrent product and the cell's equation. The gradient is the backend's own.
 """
 
+from collections.abc import Callable
 from typing import Any
 
-import keras
 from keras import ops
 
 from keras_rnnlm.layers.cells import Cell, State, columns, hold
 
 Array = Any
+Step = Callable[[State, tuple[Array, ...]], State]
 
 
 def recurrence(
@@ -22,7 +23,6 @@ def recurrence(
     state: State,
     kernel: Array,
     bias: Array | None,
-    unroll: bool = False,
 ) -> tuple[Array, State]:
     """Run a cell over a sequence.
 
@@ -30,24 +30,37 @@ def recurrence(
         cell: the equation.
         dtype: precision that the operands of the recurrent products may have; here
             everything has the precision of `x`.
-        x: projected inputs, time-major, (T, B, gates x units).
+        x: projected inputs, time-major, (T, B, gates x units), T known.
         mask: (T, B, 1) of booleans, false where the state is to be kept; or None.
         state: initial state, arrays (B, units).
         kernel: recurrent matrix (units, gates x units).
         bias: recurrent bias (gates x units,), or None.
-        unroll: write the steps out one after another instead of as a loop; T must
-            be known.
 
     Returns:
         The hidden states after each step (T, B, units) and the last state.
     """
+    step = one_step(cell, kernel, bias, x.dtype)
+    inputs = (x,) if mask is None else (x, mask)
+    hidden = []
+    # On PyTorch, unstacking once gives one gradient for the whole sequence, where
+    # indexing would give one of full size for every step.
+    for at_time in zip(*(ops.unstack(each) for each in inputs), strict=True):
+        state = step(state, at_time)
+        hidden.append(state[0])
+    return ops.stack(hidden), state
+
+
+def one_step(cell: Cell, kernel: Array, bias: Array | None, dtype: Any) -> Step:
+    """A function (state, (x_t,) or (x_t, mask_t)) -> state, weights in `dtype`.
+
+    Weights of 16 bits are widened once, outside the loop: rounding each step's result
+    back to 16 bits would lose more than their speed wins.
+    """
     units = kernel.shape[0]
-    # Operands of 16 bits are widened once, out here: beside the rounding of the result
-    # there is nothing to win by them in a loop that the backend does not compile.
-    matrices = columns(cell, ops.cast(kernel, x.dtype), units)
+    matrices = columns(cell, ops.cast(kernel, dtype), units)
     biases = [None] * len(matrices) if bias is None else columns(cell, bias, units)
 
-    def multiply(matrix: Array, bias: Array | None) -> Any:
+    def multiply(matrix: Array, bias: Array | None) -> Callable[[Array], Array]:
         def times(operand: Array) -> Array:
             result = ops.matmul(operand, matrix)
             return result if bias is None else result + bias
@@ -56,20 +69,8 @@ def recurrence(
 
     products = [multiply(m, b) for m, b in zip(matrices, biases, strict=True)]
 
-    def step(state: State, inputs: tuple[Array, ...]) -> tuple[State, State]:
+    def step(state: State, inputs: tuple[Array, ...]) -> State:
         x_t, *mask_t = inputs
-        new = cell(x_t, state, products)
-        new = hold(mask_t[0] if mask_t else None, new, state)
-        return new, new
+        return hold(mask_t[0] if mask_t else None, cell(x_t, state, products), state)
 
-    inputs = (x,) if mask is None else (x, mask)
-    # PyTorch has no loop but Python's; unstacking once gives one gradient for the
-    # whole sequence, where indexing would give a full-sized one for every step.
-    if unroll or keras.backend.backend() == "torch":
-        hidden = []
-        for step_inputs in zip(*(ops.unstack(each) for each in inputs), strict=True):
-            state, _ = step(state, step_inputs)
-            hidden.append(state[0])
-        return ops.stack(hidden), state
-    last, states = ops.scan(step, state, inputs)
-    return states[0], last
+    return step
