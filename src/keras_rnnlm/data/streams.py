@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_rnnlm.data.buckets import bucket_lengths
 from keras_rnnlm.data.segments import Positions, cut_segments, line_segments
 from keras_rnnlm.errors import InputError
 
@@ -20,8 +21,6 @@ Reals: TypeAlias = NDArray[np.float32]
 
 # A stream keeps one batch in a hundred free, at most, to shift its cuts by.
 _BATCHES_WORTH_SHIFTING = 100
-_BUCKETS = 8
-_BUCKET_CANDIDATES = 64
 _LONGEST_LINE = 256
 
 
@@ -286,7 +285,7 @@ class SentenceBatches(_Batches):
                 f"The text is short ({len(starts)} lines): batches of "
                 f"{self.batch_size} lines instead of {batch_size}."
             )
-        self.lengths = _bucket_lengths(self._lengths, self.batch_size, self.max_steps)
+        self.lengths = bucket_lengths(self._lengths, self.batch_size, self.max_steps)
         self._bucket = np.searchsorted(self.lengths, self._lengths).astype(np.uint8)
         rows = np.bincount(self._bucket, minlength=len(self.lengths))
         self._first_row = np.concatenate([[0], np.cumsum(rows)])
@@ -339,45 +338,6 @@ class SentenceBatches(_Batches):
         goals[: len(rows)] = np.where(real, self._ids[targets], 0)
         weights[: len(rows)] = real
         return tokens, goals, weights
-
-
-def _bucket_lengths(lengths: Integers, batch_size: int, longest: int) -> Positions:
-    """Choose at most eight batch lengths that leave the least padding.
-
-    Dynamic programming over the lengths that occur, rounded up to a grid of at most
-    64 values; a bucket costs its padded positions and half a batch for the batch
-    that it cannot fill.
-    """
-    top = int(lengths.max())
-    grid = -(-top // _BUCKET_CANDIDATES)
-    grid = max(grid, min(4, top))
-    rounded = np.minimum(-(-lengths // grid) * grid, longest)
-    values, counts = np.unique(rounded, return_counts=True)
-    below = np.concatenate([[0], np.cumsum(counts)])  # lines in the first i values
-    buckets = min(_BUCKETS, len(values))
-    # best[i]: least cost of the first i values; cut[k][i]: where the last bucket of
-    # k + 1 begins.
-    best = np.full(len(values) + 1, np.inf)
-    best[0] = 0.0
-    cuts, totals = [], []
-    for _ in range(buckets):
-        cost = np.full_like(best, np.inf)
-        cut = np.zeros(len(best), dtype=np.int64)
-        for end in range(1, len(best)):
-            options = best[:end] + values[end - 1] * (
-                below[end] - below[:end] + batch_size / 2
-            )
-            cut[end] = int(np.argmin(options))
-            cost[end] = options[cut[end]]
-        best = cost
-        cuts.append(cut)
-        totals.append(cost[-1])
-    chosen: list[int] = []
-    end = len(values)
-    for cut in reversed(cuts[: int(np.argmin(totals)) + 1]):
-        chosen.append(int(values[end - 1]))
-        end = int(cut[end])
-    return np.array(chosen[::-1], dtype=np.int64)
 
 
 def _nothing_to_predict(tokens: int) -> InputError:
