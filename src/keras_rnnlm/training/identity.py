@@ -2,17 +2,16 @@
 
 import os
 import platform
-from importlib.metadata import version
+from importlib import import_module
 from typing import Any
 
 import keras
 
+from keras_rnnlm import __version__
 from keras_rnnlm.backend import device_name
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import ResumeError
-
-PACKAGES = ("keras-rnnlm", "keras", "jax", "numpy", "tokenizers")
 
 
 def run_identity(
@@ -49,7 +48,7 @@ def check_identity(stored: dict[str, Any], wanted: dict[str, Any], folder: Any) 
 def environment() -> dict[str, Any]:
     """Return versions, backend and machine; bit-equal results need them equal."""
     return {
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {"keras-rnnlm": __version__, **_versions()},
         "python": platform.python_version(),
         "backend": keras.backend.backend(),
         "device": device_name(),
@@ -67,6 +66,11 @@ def environment_changes(stored: dict[str, Any]) -> list[str]:
         for name in ("versions", "python", "backend", "device", "cores")
         if stored.get(name) != now[name]
     ]
+
+
+def _versions() -> dict[str, str]:
+    names = ("keras", keras.backend.backend(), "numpy", "tokenizers")
+    return {name: str(import_module(name).__version__) for name in names}
 
 
 def _visible_cores() -> int:

@@ -28,7 +28,7 @@ LOG_EVERY = 50  # steps
 REPORT_EVERY = 0.25  # seconds
 
 
-class TrainingLoop(keras.callbacks.Callback):  # type: ignore[misc]
+class TrainingLoop(keras.callbacks.Callback):
     """Everything of a run that is not a step of the optimizer.
 
     Attributes:

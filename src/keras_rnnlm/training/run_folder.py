@@ -9,6 +9,7 @@ from keras_rnnlm.errors import FolderError, ResumeError
 
 LOG = "training.jsonl"
 REPORT = "report.json"
+LOCK = ".lock"
 
 
 class RunFolder:
@@ -26,14 +27,14 @@ class RunFolder:
             raise FolderError(
                 f"'{path}' is a file; --out takes a folder. Choose another name."
             )
-        if not resume and self.path.exists() and any(self.path.iterdir()):
+        if not resume and _holds_something(self.path):
             raise FolderError(
                 f"'{path}' exists already. Choose another --out, or go on with the "
                 "run in it with --resume."
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock: BinaryIO | None = (self.path / ".lock").open("ab")
+            self._lock: BinaryIO | None = (self.path / LOCK).open("ab")
         except OSError as error:
             raise FolderError(
                 f"Cannot write to '{path}': {error.strerror}. Choose a folder you may "
@@ -91,6 +92,11 @@ class RunFolder:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+def _holds_something(path: Path) -> bool:
+    """Return whether a folder holds more than the lock of a run that never began."""
+    return path.exists() and any(p.name != LOCK for p in path.iterdir())
 
 
 def _try_lock(stream: BinaryIO) -> bool:

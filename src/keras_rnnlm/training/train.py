@@ -116,7 +116,9 @@ def train(
     try:
         report = folder.report() if resume else None
         if report is not None:
-            check_identity(report["identity"], identity, out)
+            check_identity(
+                {**report["identity"], "settings": report["settings"]}, identity, out
+            )
             reporter.note(f"The run in '{out}' has finished; nothing to do.")
             return TrainingResult(folder.path, report, load(folder.path))
         checkpoint = read_checkpoint(folder.path) if resume else None
@@ -265,7 +267,7 @@ class _Run:
             **figures,
             "settings": self.settings.to_dict(),
             "data": self.corpus.describe(),
-            "identity": identity,
+            "identity": {k: v for k, v in identity.items() if k != "settings"},
             "parameters": parameter_count(network),
             "loops": loops,
             "schedule": {

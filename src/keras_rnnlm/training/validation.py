@@ -21,7 +21,7 @@ class Estimate:
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean nats a token; infinite where that overflows."""
+        """Exp of the mean nats a token; infinite where that overflows."""
         with np.errstate(over="ignore"):
             return float(np.exp(self.nats_per_token))
 
