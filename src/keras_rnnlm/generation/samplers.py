@@ -55,11 +55,11 @@ def penalize_repetition(
 ) -> Floats:
     """Make tokens that were seen before less likely.
 
-    CTRL (Keskar et al. 2019, section 4.1) divides a seen token's score by the penalty,
-    which favours the token if its score happens to be negative. Scores here are
-    log-probabilities, never positive, so they are multiplied: a seen token's
-    probability p becomes proportional to p ** penalty, whatever constant the network's
-    logits carry.
+    As in CTRL (Keskar et al. 2019, section 4.1), the score of a seen token is divided
+    by the penalty; a negative score is multiplied by it, since dividing would favour
+    the token. Scores are the network's logits. Log-probabilities give them up to a
+    constant, which is chosen here so that the possible tokens' scores have mean zero:
+    cross entropy, whose gradient sums to zero over the vocabulary, leaves them there.
 
     Args:
         log_probs: (B, V), natural logarithms.
@@ -67,7 +67,10 @@ def penalize_repetition(
         penalty: 1 changes nothing, above 1 discourages, below 1 encourages.
     """
     values = normalize(log_probs)
-    return normalize(np.where(seen, values * penalty, values))
+    possible = np.isfinite(values)
+    scores = values - values.mean(axis=-1, keepdims=True, where=possible)
+    penalized = np.where(scores > 0, scores / penalty, scores * penalty)
+    return normalize(np.where(seen, penalized, scores))
 
 
 def apply_temperature(log_probs: ArrayLike, temperature: float) -> Floats:
