@@ -8,7 +8,9 @@ from pathlib import Path
 from keras_rnnlm.data.encodings import (
     byte_offset,
     check_encoding,
+    count_pairs,
     decoded_blocks,
+    is_compressed,
     normalize_newlines,
 )
 
@@ -84,10 +86,12 @@ class TextFile:
         A byte-order mark counts with the first character, so that the parts of a file
         add up to the size of the (uncompressed) file.
         """
+        if self.start == 0 and self.stop is None and not is_compressed(self.path):
+            return self.path.stat().st_size
         begin = end = position = 0
         for block in decoded_blocks(self.path, self.encoding, self.name):
             before = position
-            position += len(block.text) - block.text.count("\r\n")
+            position += len(block.text) - count_pairs(block.text)
             if before < self.start <= position:
                 begin = byte_offset(block, self.encoding, self.start - before)
             if self.stop is not None and before < self.stop <= position:
@@ -102,7 +106,7 @@ class TextFile:
         for block in decoded_blocks(self.path, self.encoding, self.name):
             if self.stop is not None and position >= self.stop:
                 return
-            size = len(block.text) - block.text.count("\r\n")
+            size = len(block.text) - count_pairs(block.text)
             if position + size > self.start:
                 text = normalize_newlines(block.text)
                 first = max(self.start - position, 0)
