@@ -29,7 +29,7 @@ $(VENV)/ready-dev: $(WATCHED)
 	@touch $(VENV)/ready
 
 $(BACKENDS_VENV)/ready: $(WATCHED)
-	@$(SETUP) $(BACKENDS_VENV) $@ '.[dev,tensorflow,torch]'
+	@$(SETUP) $(BACKENDS_VENV) $@ '.[dev,tensorflow,torch]' --no-compile
 
 demo: $(VENV)/ready
 	@$(VENV)/bin/rnnlm demo $(ARGS)

@@ -41,20 +41,3 @@ def test_demo_and_the_commands_it_ends_with(tmp_path: Path) -> None:
     assert len(commands) == 3
     for command in commands:
         assert shell(command).strip()
-
-
-def test_how_the_program_is_called(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    program = tmp_path / "a folder" / "rnnlm"
-    program.parent.mkdir()
-    program.write_text("")
-    program.chmod(0o755)
-    monkeypatch.setattr("sys.argv", [str(program), "demo"])
-    assert demo._program() == f"'{program}'"
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "rnnlm").symlink_to(program)
-    assert demo._program() == "rnnlm"
-    monkeypatch.setattr("sys.argv", ["-m", "demo"])
-    assert demo._program() == "rnnlm"

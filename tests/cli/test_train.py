@@ -60,6 +60,9 @@ def test_what_beats_what(
     options = ["--set", "seed=3", "--seed", "4", "--minutes", "0.5"]
     found = settings_of(asked, english_file, *from_recipe, *options)
     assert (found.seed, found.minutes) == (4, 0.5)
+    assert settings_of(asked, english_file, "--tokenizer", "char") == (
+        Settings.from_recipe("char", {"seed": 2, "minutes": 2.0})
+    )
     monkeypatch.setenv("RNNLM_RECIPE", "demo")
     assert settings_of(asked, english_file).units == Settings.from_recipe("demo").units
 
@@ -127,23 +130,21 @@ def test_a_model_folder(english_model: Path) -> None:
         assert (english_model / name).stat().st_size, name
 
 
-def test_one_json_object(inside: Path, english_file: Path, capsys: Captured) -> None:
-    assert run(["train", str(english_file), "--out", "model", "--json", *QUICK]) == 0
+def test_a_report_in_json_and_a_run_that_has_finished(
+    inside: Path, english_file: Path, capsys: Captured
+) -> None:
+    train = ["train", str(english_file), "--out", "model", "--json", *QUICK]
+    train += ["--set=max_steps=10", "--set=validations=1"]
+    assert run(train) == 0
     out, err = capsys.readouterr()
     report = json.loads(out)
     assert report == json.loads(Path("model/report.json").read_text())
     assert report["test"]["tokens"] > 0
     assert "test perplexity" in err
     assert "cpu" in err
-
-
-def test_a_finished_run_is_not_run_again(
-    inside: Path, english_file: Path, capsys: Captured
-) -> None:
-    train = ["train", str(english_file), "--out", "model", *QUICK]
-    assert run(train) == 0
     before = Path("model/model.safetensors").read_bytes()
     assert run([*train, "--resume"]) == 0
+    assert json.loads(capsys.readouterr().out) == report
     assert Path("model/model.safetensors").read_bytes() == before
 
 

@@ -1,15 +1,13 @@
 """`rnnlm demo`: train, measure and write, in the first two minutes of a new user."""
 
 import shlex
-import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from keras_rnnlm.cli.base import Verb
-from keras_rnnlm.cli.process import started_at
+from keras_rnnlm.cli.process import program, started_at
 from keras_rnnlm.cli.train import free_folder
 from keras_rnnlm.cli.wording import count, figure, table
 
@@ -56,7 +54,7 @@ def demo(minutes: float, out: str | None) -> int:
             corpus, settings, folder, reporter=reporter, started=started_at()
         )
     if result.language_model is None:
-        click.echo(f"Interrupted; {_program()} demo starts anew.", err=True)
+        click.echo(f"Interrupted; {program()} demo starts anew.", err=True)
         return 128 + (result.interrupted or 0)
     _print_figures(corpus, result)
     _print_samples(result.language_model)
@@ -104,21 +102,11 @@ def _print_samples(lm: "LanguageModel") -> None:
 
 
 def _print_next(folder: Path) -> None:
-    program, model = _program(), shlex.quote(str(folder))
+    rnnlm, model = program(), shlex.quote(str(folder))
     click.echo(
         f"\nThe model is in {folder}. Try next:\n"
-        f'  {program} generate {model} --prompt "A function is" --temperature 0.7\n'
-        f'  echo "A class is an object." | {program} score {model}\n'
-        f"  {program} info {model}\n"
-        f"And with your own text: {program} train my-text.txt --minutes 5"
+        f'  {rnnlm} generate {model} --prompt "A function is" --temperature 0.7\n'
+        f'  echo "A class is an object." | {rnnlm} score {model}\n'
+        f"  {rnnlm} info {model}\n"
+        f"And with your own text: {rnnlm} train my-text.txt --minutes 5"
     )
-
-
-def _program() -> str:
-    """Return how this program is called from here: `rnnlm` if that is on the path."""
-    found, called = shutil.which("rnnlm"), Path(sys.argv[0])
-    if called.name != "rnnlm" or not called.exists():
-        return "rnnlm"
-    if found and Path(found).resolve() == called.resolve():
-        return "rnnlm"
-    return shlex.quote(str(called))

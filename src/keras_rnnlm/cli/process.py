@@ -1,6 +1,9 @@
-"""When this process began, for a time budget that counts from its very start."""
+"""This process: when it began, for a time budget, and how it was called."""
 
 import os
+import shlex
+import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -21,3 +24,13 @@ def started_at() -> float:
     except (OSError, ValueError, AttributeError, IndexError):
         return _IMPORTED
     return time.monotonic() - max(age, 0.0)
+
+
+def program() -> str:
+    """Return how this program is called from here: `rnnlm` if that is on the path."""
+    found, called = shutil.which("rnnlm"), Path(sys.argv[0])
+    if called.name != "rnnlm" or not called.exists():
+        return "rnnlm"
+    if found and Path(found).resolve() == called.resolve():
+        return "rnnlm"
+    return shlex.quote(str(called))

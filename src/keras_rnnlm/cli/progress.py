@@ -101,7 +101,7 @@ class TerminalReporter(PlainReporter):
         self.console = console or stderr_console()
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
+            BarColumn(bar_width=None, complete_style="cyan"),
             TaskProgressColumn(),
             TextColumn("{task.fields[figures]}"),
             console=self.console,
@@ -139,7 +139,7 @@ class TerminalReporter(PlainReporter):
         self._bar.stop()
 
     def _write(self, line: str) -> None:
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(line, markup=False, highlight=False)
 
 
 def make_reporter() -> PlainReporter:
@@ -168,7 +168,7 @@ def reading(what: str) -> Iterator[Callable[[int, int], None]]:
         return
     bar = Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
+        BarColumn(bar_width=None, complete_style="cyan"),
         TaskProgressColumn(),
         console=stderr_console(),
         expand=True,
@@ -192,7 +192,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
         f"{size(told['parameters'])} weights"
     )
     text = (
-        f"{size(told['train_tokens'])} tokens ({told['tokenizer']}), "
+        f"{count(told['train_tokens'])} tokens ({told['tokenizer']}), "
         f"vocabulary of {count(told['vocabulary_size'])}"
     )
     steps = "" if told["steps"] is None else f" x {told['steps']} steps"

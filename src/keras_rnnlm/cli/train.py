@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from keras_rnnlm.cli.base import Session, Verb
 from keras_rnnlm.cli.figures import short_row
-from keras_rnnlm.cli.process import started_at
+from keras_rnnlm.cli.process import program, started_at
 from keras_rnnlm.cli.wording import table
 from keras_rnnlm.errors import FolderError
 
@@ -70,7 +70,8 @@ TOKENIZERS = ("char", "word", "bpe", "unigram")
     metavar="NAME|FILE",
     envvar="RNNLM_RECIPE",
     show_envvar=True,
-    help="Settings to begin with; `rnnlm recipes` lists them.",
+    help="Settings to begin with; `rnnlm recipes` lists them. The one for the kind of "
+    "tokenizer by default.",
 )
 @click.option(
     "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change one setting."
@@ -107,14 +108,14 @@ def train(context: click.Context, /, **options: Any) -> int:
     The recipe's settings are beaten by environment variables (RNNLM_MINUTES,
     RNNLM_SEED), those by options. RNNLM_CACHE is where encoded texts are kept.
     """
-    from keras_rnnlm.config import Settings
+    from keras_rnnlm.config import Settings, default_recipe
 
     if options["resume"] and options["out"] is None:
         raise click.UsageError("--resume needs --out, the folder of the run.", context)
     # Before anything heavy: a slip in a setting or a split shows at once.
+    overrides = _overrides(context, options)
     schedule = None
     if options["replay"] is None:
-        overrides = _overrides(context, options)
         settings = Settings.from_recipe(options["recipe"], overrides)
     else:
         settings, schedule = _replayed(context, options)
@@ -126,11 +127,13 @@ def train(context: click.Context, /, **options: Any) -> int:
     from keras_rnnlm.training.train import train as train_model
 
     corpus = _corpus(options, split, settings.seed)
-    for sentence in corpus.notes:
-        click.echo(sentence, err=True)
-    if warning := unused_gpu():
-        click.echo(warning, err=True)
+    if options["recipe"] is None and schedule is None:
+        recipe = default_recipe(corpus.tokenizer.kind)
+        settings = Settings.from_recipe(recipe, overrides)
     with make_reporter() as reporter:
+        for sentence in [*corpus.notes, unused_gpu()]:
+            if sentence:
+                reporter.note(sentence)
         result = train_model(
             corpus,
             settings,
@@ -250,12 +253,12 @@ def _corpus(
 def _resume_command(context: click.Context, out: Path) -> str:
     """Return the command line that was given, with what it takes to go on."""
     session = context.find_object(Session)
-    words = ["rnnlm", *(session.arguments if session else [])]
+    words = [*(session.arguments if session else [])]
     if "--resume" not in words:
         words.append("--resume")
     if context.get_parameter_source("out") is ParameterSource.DEFAULT:
         words += ["--out", str(out)]
-    return shlex.join(words)
+    return f"{program()} {shlex.join(words)}"
 
 
 def _say_trained(result: "TrainingResult") -> None:
@@ -264,4 +267,4 @@ def _say_trained(result: "TrainingResult") -> None:
     folder = shlex.quote(str(result.folder))
     rows.append(("model", str(result.folder)))
     click.echo(table(rows), err=True)
-    click.echo(f"Now try: rnnlm generate {folder}", err=True)
+    click.echo(f"Now try: {program()} generate {folder}", err=True)
