@@ -1,0 +1,244 @@
+"""A language model ready for use: a network, its tokenizer and the verbs on them."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_rnnlm.data.encoded_text import EncodedText
+from keras_rnnlm.data.store import encode_files
+from keras_rnnlm.data.text import TextFile, find_files
+from keras_rnnlm.data.tokenizers import Tokenizer
+from keras_rnnlm.errors import InputError
+from keras_rnnlm.generation.generator import generate, next_log_probabilities
+from keras_rnnlm.models.folder import load_folder, save_folder
+from keras_rnnlm.models.rnn_lm import RNNLM
+from keras_rnnlm.models.weights import assign_weights, weight_arrays
+from keras_rnnlm.scoring.lines import LineScore, score_lines
+from keras_rnnlm.scoring.protocols import parse_protocol
+from keras_rnnlm.scoring.report import Report, evaluate
+
+Source = str | os.PathLike[str] | TextFile
+
+# What a prediction is of, by kind of tokenizer.
+UNITS = {"word": "word", "char": "character", "bpe": "subword", "unigram": "subword"}
+
+
+class LanguageModel:
+    """What a model folder holds: network and tokenizer together.
+
+    Attributes:
+        network: The network; its weights may go on changing.
+        tokenizer: The tokenizer it was trained with.
+        protocol: State protocol of `evaluate` when it is given none, or None.
+
+    Example:
+        >>> lm = keras_rnnlm.load("my-model")
+        >>> lm.predict_next("the cat sat on", k=2)
+        [('the', 0.41), ('a', 0.22)]
+        >>> lm.score("the cat sat").total
+        -21.7
+    """
+
+    def __init__(
+        self, network: RNNLM, tokenizer: Tokenizer, protocol: str | None = None
+    ) -> None:
+        """Join a network and its tokenizer.
+
+        Args:
+            network: The network.
+            tokenizer: Its tokenizer.
+            protocol: `carry`, `sentence`, `window:N` or `lanes:K`.
+
+        Raises:
+            InputError: If their vocabularies differ in size.
+            ConfigError: For an unknown protocol.
+        """
+        if network.vocabulary_size != tokenizer.vocabulary_size:
+            raise InputError(
+                f"Expected a network for the tokenizer's {tokenizer.vocabulary_size} "
+                f"tokens, received one for {network.vocabulary_size}. Give the "
+                "tokenizer that encoded the network's training text."
+            )
+        if protocol is not None:
+            parse_protocol(protocol)
+        self.network = network
+        self.tokenizer = tokenizer
+        self.protocol = protocol
+        self._float32: RNNLM | None = None
+
+    def evaluate(
+        self,
+        text: EncodedText | Source | Iterable[Source],
+        protocol: str | None = None,
+        *,
+        encoding: str = "utf-8",
+        batch_size: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Report:
+        """Report perplexity and the other figures of a text.
+
+        Args:
+            text: An encoded text such as `corpus.test`, or the path of a file or
+                folder, or several.
+            protocol: State protocol; the model's own when absent, else `carry`, or
+                `lanes:64` for a file of more than a million tokens.
+            encoding: Of files given by path.
+            batch_size: Most segments scored side by side; no figure depends on it.
+            progress: Called with the numbers of tokens done and of all.
+
+        Raises:
+            InputError: If the text cannot be read or has nothing to predict.
+            ConfigError: For an unknown protocol.
+        """
+        if not isinstance(text, EncodedText):
+            text = encode_files(_files(text, encoding), self.tokenizer)
+        return evaluate(
+            self._network(),
+            text,
+            protocol or self.protocol,
+            token=UNITS[self.tokenizer.kind],
+            batch_size=batch_size,
+            progress=progress,
+        )
+
+    def score(self, text: str) -> LineScore:
+        """Return the log-probability (`.total`, in nats) of a text and of its tokens.
+
+        The text is scored with the line end that closes it, from a zero state after a
+        line end, as the `sentence` protocol does with a line.
+        """
+        return next(self.score_lines([text]))
+
+    def score_lines(
+        self, lines: Iterable[str], batch_size: int | None = None
+    ) -> Iterator[LineScore]:
+        """Score lines one by one, in order and in bounded memory.
+
+        Args:
+            lines: The lines, for example an open text file.
+            batch_size: Most lines scored side by side; no score depends on it.
+        """
+        return score_lines(self._network(), self.tokenizer, lines, batch_size)
+
+    def generate(
+        self,
+        prompt: str = "",
+        tokens: int = 100,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        repetition_penalty: float = 1.0,
+        stop: str | Sequence[str] = (),
+        seed: int | None = None,
+        n: int = 1,
+    ) -> str | list[str]:
+        """Write text that goes on from a prompt.
+
+        Args:
+            prompt: The text to go on from; words the model does not know are read
+                as `<unk>`.
+            tokens: Number of tokens to write, line ends included.
+            temperature: 0 always takes the likeliest token, 1 draws from the model's
+                own distribution.
+            top_k: Draw from the k likeliest tokens only.
+            top_p: Draw from the likeliest tokens that make up this probability.
+            repetition_penalty: Above 1, tokens that have occurred are less likely.
+            stop: The text ends before the first of these strings.
+            seed: The same seed gives the same text.
+            n: Number of texts.
+
+        Returns:
+            The text without the prompt; a list of n texts if n is above 1.
+
+        Raises:
+            InputError: If an argument is out of its range, or a character model
+                without line ends is given no prompt.
+        """
+        texts = generate(
+            self._network(),
+            self.tokenizer,
+            prompt,
+            tokens,
+            temperature,
+            top_k,
+            top_p,
+            repetition_penalty,
+            stop,
+            seed,
+            n,
+        )
+        return texts[0] if n == 1 else texts
+
+    def predict_next(self, prompt: str = "", k: int = 5) -> list[tuple[str, float]]:
+        """Return the k likeliest next tokens and their probabilities.
+
+        Args:
+            prompt: The text before; empty for the beginning of a line.
+            k: How many; all tokens if the vocabulary is smaller.
+
+        Returns:
+            (token, probability) pairs, the likeliest first, ties in order of id.
+
+        Raises:
+            InputError: If k is below 1, or a character model without line ends is
+                given no prompt.
+        """
+        if k < 1:
+            raise InputError(f"Expected k of 1 or more, received {k}.")
+        log_probs = next_log_probabilities(self._network(), self.tokenizer, prompt)
+        likeliest = np.argsort(-log_probs, kind="stable")[:k]
+        tokens = self.tokenizer.tokens
+        return [(tokens[i], float(np.exp(log_probs[i]))) for i in likeliest.tolist()]
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write a model folder that `load` and the command line read; return its path.
+
+        Raises:
+            FolderError: If it cannot be written.
+        """
+        return save_folder(
+            Path(folder), self.network, self.tokenizer, protocol=self.protocol
+        )
+
+    def _network(self) -> RNNLM:
+        """Return the network, or a float32 copy if it computes in fewer bits.
+
+        Products in 16 bits are good enough to train with, not to report with.
+        """
+        if keras.backend.standardize_dtype(self.network.compute_dtype) in (
+            "float32",
+            "float64",
+        ):
+            return self.network
+        if self._float32 is None:
+            config = {**self.network.get_config(), "dtype": "float32"}
+            self._float32 = RNNLM.from_config(config)
+        assign_weights(self._float32, weight_arrays(self.network))
+        return self._float32
+
+
+def load(folder: str | os.PathLike[str]) -> LanguageModel:
+    """Read a model folder, as `LanguageModel.save` and `rnnlm train` write it.
+
+    Raises:
+        FolderError: If it is absent, incomplete, damaged or of another kind.
+    """
+    network, tokenizer, config = load_folder(Path(folder))
+    return LanguageModel(network, tokenizer, config.get("protocol"))
+
+
+def _files(sources: Source | Iterable[Source], encoding: str) -> list[TextFile]:
+    """Return the text files that paths stand for, in order."""
+    if isinstance(sources, (str, os.PathLike, TextFile)):
+        sources = [sources]
+    files: list[TextFile] = []
+    for source in sources:
+        if isinstance(source, TextFile):
+            files.append(source)
+        else:
+            files.extend(find_files([os.fspath(source)], encoding))
+    return files

@@ -1,0 +1,1 @@
+"""Scoring: how probable a text is under a model, and the figures made of that."""
