@@ -1,8 +1,8 @@
 """Settle the Keras backend before Keras is imported.
 
-`KERAS_BACKEND` decides, else JAX. A `keras.json` is no choice: Keras writes that file by
-itself and names TensorFlow in it, absent or not. A Keras that is already loaded keeps
-its backend.
+`KERAS_BACKEND` decides, else JAX. A `keras.json` is no choice: Keras writes that file
+by itself and names TensorFlow in it, absent or not. A Keras that is already loaded
+keeps its backend.
 """
 
 import os

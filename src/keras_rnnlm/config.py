@@ -55,9 +55,9 @@ class Settings:
         momentum: Momentum of SGD and RMSprop.
         beta_2: Second-moment decay of the Adam family.
         clip_norm: Largest global norm of the gradient; 0 turns clipping off.
-        average: Decay of the exponential moving average of the weights; 0 turns it off.
+        average: Decay of the moving average of the weights; 0 turns it off.
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
-        validations: Number of validations spread over the run (at least one at the end).
+        validations: Number of validations spread over the run, the last at its end.
         patience: Stop after this many validations without progress; 0 never stops.
         seed: Seed of weights, order and dropout.
         protocol: Evaluation protocol stored with the model; chosen by size if absent.
@@ -168,7 +168,7 @@ class Settings:
 
 
 def default_recipe(tokenizer: str) -> str:
-    """Return the name of the recipe for a kind of tokenizer, used when none is named."""
+    """Return the recipe used for a kind of tokenizer when none is named."""
     return {"char": "char", "word": "word"}.get(tokenizer, "subword")
 
 
@@ -236,17 +236,23 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
         if isinstance(value, bool):
             return value
     elif not isinstance(value, bool):
-        if int in kinds and isinstance(value, (int, float)) and float(
-            value
-        ).is_integer():
+        if (
+            int in kinds
+            and isinstance(value, (int, float))
+            and float(value).is_integer()
+        ):
             return int(value)
         if float in kinds and isinstance(value, (int, float)):
             return float(value)
         if str in kinds and isinstance(value, str):
             return value
     wanted = " or ".join(
-        {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
-        .get(kind, "none")
+        {
+            bool: "true or false",
+            int: "a whole number",
+            float: "a number",
+            str: "a word",
+        }.get(kind, "none")
         for kind in kinds
     )
     raise _impossible(name, wanted, value)

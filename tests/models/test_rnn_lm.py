@@ -60,9 +60,7 @@ def test_validation_inside_fit_leaves_the_carried_training_state_alone() -> None
     def trained(validation: Any) -> dict[str, np.ndarray]:
         model = network(dropout=0.2)
         model.compile(keras.optimizers.Adam(0.01))
-        model.fit(
-            stream(11, 2, 3), validation_data=validation, epochs=3, verbose=0
-        )
+        model.fit(stream(11, 2, 3), validation_data=validation, epochs=3, verbose=0)
         return weight_arrays(model)
 
     alone, validated = trained(None), trained(stream(11, batch_size=5, steps=4))
@@ -113,7 +111,9 @@ def test_the_batch_size_may_change_between_fits() -> None:
 
 
 def test_configuration_round_trip() -> None:
-    model = network(embedding=4, dropout=0.1, weight_dropout=0.2, dtype="mixed_bfloat16")
+    model = network(
+        embedding=4, dropout=0.1, weight_dropout=0.2, dtype="mixed_bfloat16"
+    )
     again = RNNLM.from_config(model.get_config())
     assert again.get_config() == model.get_config()
     for name, array in weight_arrays(model).items():

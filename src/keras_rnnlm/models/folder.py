@@ -141,8 +141,8 @@ def json_bytes(value: Any) -> bytes:
 def _check_files(folder: Path) -> None:
     if not folder.is_dir():
         raise FolderError(
-            f"Model folder '{folder}' does not exist. Give the folder that `rnnlm train`"
-            " named with --out."
+            f"Model folder '{folder}' does not exist. Give the folder that "
+            "`rnnlm train` wrote (--out)."
         )
     missing = [
         n for n in (*NETWORK_FILES, "manifest.json") if not (folder / n).is_file()

@@ -2,7 +2,8 @@
 
 Embeddings and output are uniform in ±0.1 (Zaremba et al. 2014), input matrices Glorot
 uniform (Glorot & Bengio 2010), recurrent matrices orthogonal gate by gate (Saxe et al.
-2014), biases zero but for the LSTM's forget gate, which is one (Jozefowicz et al. 2015).
+2014), biases zero but for the LSTM's forget gate, which is one (Jozefowicz et al.
+2015).
 """
 
 from typing import Any

@@ -241,7 +241,9 @@ class RNNLM(keras.Model):
         """
         tokens = ops.convert_to_tensor(tokens, "int32")
         one = len(tokens.shape) == 1
-        hidden, state = self.hidden(ops.expand_dims(tokens, 1) if one else tokens, state)
+        hidden, state = self.hidden(
+            ops.expand_dims(tokens, 1) if one else tokens, state
+        )
         log_probabilities = ops.log_softmax(self.logits(hidden), axis=-1)
         return (log_probabilities[:, 0] if one else log_probabilities), state
 

@@ -140,11 +140,8 @@ class TrainingLoop(keras.callbacks.Callback):
     def _keep(self, logs: Any) -> None:
         """Write a checkpoint of this very step, unless its weights are no numbers."""
         self._check_loss(logs["loss"], self.step)
-        model = self.model
-        arrays = snapshot(model)
-        for name, variable in named_weights(model).items():
-            if not np.isfinite(keras.ops.convert_to_numpy(variable.value)).all():
-                raise self._not_a_number(f"weight '{name}'", self.step)
+        self._check_weights()
+        arrays = snapshot(self.model)
         if self.complete and not self.best:
             self.best = self._current_weights()
             self.best_step = self.step
@@ -175,9 +172,10 @@ class TrainingLoop(keras.callbacks.Callback):
         return progress * self.settings.validations >= self._validations + 1
 
     def _validate(self, logs: Any) -> None:
-        self._check_loss(logs["loss"], self.step)
         if self.validator is None:
             return
+        self._check_loss(logs["loss"], self.step)
+        self._check_weights()
         begun = self.clock()
         weights = self._current_weights()
         found = self._with_weights(weights, self.validator)
@@ -282,6 +280,11 @@ class TrainingLoop(keras.callbacks.Callback):
     def _check_loss(self, loss: Any, step: int) -> None:
         if loss is not None and not math.isfinite(float(loss)):
             raise self._not_a_number("loss", step)
+
+    def _check_weights(self) -> None:
+        for name, variable in named_weights(self.model).items():
+            if not np.isfinite(keras.ops.convert_to_numpy(variable.value)).all():
+                raise self._not_a_number(f"weight '{name}'", self.step)
 
     def _not_a_number(self, what: str, step: int) -> TrainingError:
         self.writer.close()

@@ -1,0 +1,170 @@
+"""Model folders: what is saved comes back; what is damaged or foreign is refused."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
+from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.errors import FolderError
+from keras_rnnlm.models.folder import load_folder, save_folder, write_manifest
+from keras_rnnlm.models.rnn_lm import RNNLM
+from keras_rnnlm.models.weights import weight_arrays
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory, english_file: Path) -> Path:
+    corpus = Corpus.from_files(english_file, tokenizer="char")
+    network = RNNLM(
+        corpus.vocabulary_size, units=5, layers=2, embedding=4, seed=1, dropout=0.2
+    )
+    folder = tmp_path_factory.mktemp("model") / "folder"
+    return save_folder(folder, network, corpus.tokenizer, protocol="window:8")
+
+
+@pytest.fixture
+def copy(saved: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(saved, tmp_path / "copy"))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("cell", ["simple_rnn", "lstm", "gru"])
+def test_round_trip(english_file: Path, tmp_path: Path, cell: str, tied: bool) -> None:
+    corpus = Corpus.from_files(english_file, tokenizer="word")
+    network = RNNLM(
+        corpus.vocabulary_size, cell=cell, units=5, layers=2, tie_weights=tied, seed=1
+    )
+    save_folder(tmp_path / "m", network, corpus.tokenizer, protocol="carry")
+    again, tokenizer, config = load_folder(tmp_path / "m")
+    assert config["protocol"] == "carry"
+    assert tokenizer.to_json() == corpus.tokenizer.to_json()
+    for name, array in weight_arrays(network).items():
+        np.testing.assert_array_equal(weight_arrays(again)[name], array)
+
+
+def test_transposed_weights_are_written_as_they_are(
+    english_file: Path, tmp_path: Path
+) -> None:
+    corpus = Corpus.from_files(english_file, tokenizer="char")
+    network = RNNLM(corpus.vocabulary_size, units=5, layers=1, seed=1)
+    arrays = {n: np.asfortranarray(a) for n, a in weight_arrays(network).items()}
+    save_folder(tmp_path / "m", network, corpus.tokenizer, weights=arrays)
+    for name, array in weight_arrays(load_folder(tmp_path / "m")[0]).items():
+        np.testing.assert_array_equal(array, arrays[name])
+
+
+def test_a_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(FolderError, match="does not exist"):
+        load_folder(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors", "tokenizer.json", "manifest.json"]
+)
+def test_a_missing_file(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    with pytest.raises(FolderError, match=f"{name} missing"):
+        load_folder(copy)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_a_truncated_file(copy: Path, name: str) -> None:
+    content = (copy / name).read_bytes()
+    (copy / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(FolderError, match="damaged"):
+        load_folder(copy)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.data())
+def test_a_flipped_bit(copy: Path, data: st.DataObject) -> None:
+    name = data.draw(
+        st.sampled_from(["config.json", "model.safetensors", "tokenizer.json"])
+    )
+    content = bytearray((copy / name).read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= 1 << data.draw(st.integers(0, 7))
+    whole = (copy / name).read_bytes()
+    (copy / name).write_bytes(content)
+    try:
+        with pytest.raises(FolderError, match="damaged"):
+            load_folder(copy)
+    finally:
+        (copy / name).write_bytes(whole)
+
+
+def change(folder: Path, name: str, edit: Callable[[dict], None]) -> None:  # type: ignore[type-arg]
+    """Change a JSON file of a folder and make the manifest fit, as an attacker would."""
+    value = json.loads((folder / name).read_text())
+    edit(value)
+    (folder / name).write_text(json.dumps(value))
+    write_manifest(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("units", 10**9),
+        ("vocabulary_size", 10**12),
+        ("layers", 10**6),
+        ("units", "many"),
+        ("cell", "transformer"),
+        ("cell", ["lstm"]),
+        ("embedding", None),
+        ("projection", 3),
+    ],
+)
+def test_a_hostile_configuration_builds_nothing(
+    copy: Path, key: str, value: object
+) -> None:
+    change(copy, "config.json", lambda c: c["network"].update({key: value}))
+    with pytest.raises(FolderError):
+        load_folder(copy)
+
+
+def test_a_folder_of_another_tool(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    save_file({"w": np.zeros(3, "float32")}, tmp_path / "model.safetensors")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(FolderError, match="manifest.json missing"):
+        load_folder(tmp_path)
+    write_manifest(tmp_path)
+    with pytest.raises(FolderError, match="not a model folder"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "{", "null", '{"format": 99}'])
+def test_senseless_json(copy: Path, content: str) -> None:
+    for name in ("config.json", "manifest.json"):
+        (copy / name).write_text(content)
+        if name == "config.json":
+            write_manifest(copy)
+        with pytest.raises(FolderError):
+            load_folder(copy)
+
+
+def test_other_weights(copy: Path) -> None:
+    network, _, _ = load_folder(copy)
+    arrays = weight_arrays(network)
+    arrays["surprise"] = arrays.pop("output.bias")
+    save_file(arrays, copy / "model.safetensors")
+    write_manifest(copy)
+    with pytest.raises(FolderError, match="surprise"):
+        load_folder(copy)
+
+
+def test_a_folder_that_cannot_be_written(saved: Path, tmp_path: Path) -> None:
+    network, tokenizer, _ = load_folder(saved)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(FolderError, match="Cannot write the model folder"):
+        save_folder(tmp_path / "file", network, tokenizer)

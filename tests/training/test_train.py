@@ -1,0 +1,272 @@
+"""`train` end to end on a small text."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import keras_rnnlm as krl
+from keras_rnnlm.config import Settings
+from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.data.streams import StreamBatches
+from keras_rnnlm.errors import ConfigError, FolderError, ResumeError, TrainingError
+from keras_rnnlm.models.rnn_lm import RNNLM
+from keras_rnnlm.models.weights import weight_arrays
+from keras_rnnlm.training.loop import TrainingLoop
+from keras_rnnlm.training.run_folder import RunFolder
+from keras_rnnlm.training.train import schedule_of, train
+
+SMALL: dict[str, Any] = {
+    "units": 12,
+    "layers": 1,
+    "batch_size": 4,
+    "steps": 8,
+    "max_steps": 60,
+    "validations": 3,
+    "dropout": 0.1,
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(english_file: Path) -> Corpus:
+    return Corpus.from_files(english_file, tokenizer="char", split=(0.7, 0.15, 0.15))
+
+
+class Listener:
+    """Remembers what training tells."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.validations: list[tuple[int, float]] = []
+        self.rates: list[float] = []
+
+    def start(self, summary: dict[str, Any]) -> None:
+        self.summary = summary
+
+    def step(self, *event: Any) -> None:
+        self.rates.append(event[-1])
+
+    def validation(self, step: int, nats: float, perplexity: float, best: bool) -> None:
+        self.validations.append((step, nats))
+
+    def note(self, sentence: str) -> None:
+        self.notes.append(sentence)
+
+    def finish(self, report: dict[str, Any]) -> None:
+        self.report = report
+
+
+def rows(folder: Path, event: str) -> list[dict[str, Any]]:
+    lines = (folder / "training.jsonl").read_text().splitlines()
+    return [row for line in lines if (row := json.loads(line))["event"] == event]
+
+
+def test_a_run_leaves_a_whole_model_folder(corpus: Corpus, tmp_path: Path) -> None:
+    listener = Listener()
+    result = train(corpus, Settings(**SMALL), tmp_path / "run", reporter=listener)
+    assert {p.name for p in result.folder.iterdir()} == {
+        ".lock",
+        "README.md",
+        "config.json",
+        "curve.png",
+        "manifest.json",
+        "model.safetensors",
+        "report.json",
+        "tokenizer.json",
+        "training.jsonl",
+    }
+    report = json.loads((result.folder / "report.json").read_text())
+    assert report == result.report == listener.report
+    assert report["test"]["tokens"] == corpus.test.counts.tokens_predicted
+    assert report["schedule"] == {"steps": 60, "knots": []}
+    assert [step for step, _ in listener.validations] == [20, 40, 60]
+    assert report["valid_estimate"] == min(n for _, n in listener.validations)
+    assert [r["step"] for r in rows(result.folder, "train")] == [50, 60]
+    again = krl.load(result.folder).evaluate(corpus.test)
+    assert again.nats == pytest.approx(report["test"]["nats"], rel=1e-9)
+
+
+def test_training_equals_fit(corpus: Corpus, tmp_path: Path) -> None:
+    settings = Settings(
+        **{**SMALL, "schedule": "constant", "warmup": 0.0, "clip_norm": 0.0, "seed": 5}
+    )
+    result = train(corpus, settings, tmp_path / "run")
+    network = RNNLM(corpus.vocabulary_size, units=12, layers=1, dropout=0.1, seed=5)
+    network.compile(keras.optimizers.Adam(settings.learning_rate))
+    batches = StreamBatches(corpus.train, 4, 8, seed=5, endless=True)
+    network.fit(batches, steps_per_epoch=60, verbose=0)
+    assert result.language_model is not None
+    trained = weight_arrays(result.language_model.network)
+    for name, array in weight_arrays(network).items():
+        np.testing.assert_allclose(trained[name], array, rtol=2e-5, atol=2e-6)
+
+
+def test_a_replayed_time_budget_is_bit_equal(corpus: Corpus, tmp_path: Path) -> None:
+    settings = Settings(**{**SMALL, "max_steps": None, "minutes": 0.3})
+    one = train(corpus, settings, tmp_path / "one")
+    assert len(one.report["schedule"]["knots"]) > 1
+    settings, schedule = schedule_of(one.report)
+    two = train(corpus, settings, tmp_path / "two", schedule=schedule)
+    assert one.language_model is not None and two.language_model is not None
+    expected = weight_arrays(one.language_model.network)
+    for name, array in weight_arrays(two.language_model.network).items():
+        np.testing.assert_array_equal(array, expected[name])
+
+
+def test_a_time_budget_ends_with_its_schedule(corpus: Corpus, tmp_path: Path) -> None:
+    settings = Settings(**{**SMALL, "max_steps": None, "minutes": 0.3})
+    started = time.monotonic()
+    result = train(corpus, settings, tmp_path / "run", started=started)
+    steps, knots = (result.report["schedule"][k] for k in ("steps", "knots"))
+    step, progress, rate = knots[-1]
+    # The bounds are loose: this is no measurement, and machines stall.
+    assert progress + rate * (steps - step) > 0.5
+    assert 0.5 * 18 < time.monotonic() - started < 3 * 18
+
+
+def test_resuming_a_finished_run_does_nothing(corpus: Corpus, tmp_path: Path) -> None:
+    first = train(corpus, Settings(**SMALL), tmp_path / "run")
+    stamp = (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns
+    listener = Listener()
+    again = train(
+        corpus, Settings(**SMALL), tmp_path / "run", resume=True, reporter=listener
+    )
+    assert again.report == first.report
+    assert "has finished" in listener.notes[0]
+    assert (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns == stamp
+    with pytest.raises(ResumeError, match="units=12; this command asks for units=13"):
+        train(corpus, Settings(**{**SMALL, "units": 13}), tmp_path / "run", resume=True)
+    other = Corpus.from_texts(["some other text", "of two lines"], tokenizer="char")
+    with pytest.raises(ResumeError, match="other text"):
+        train(other, Settings(**SMALL), tmp_path / "run", resume=True)
+
+
+def test_an_existing_folder_is_refused(corpus: Corpus, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "precious").write_text("mine")
+    with pytest.raises(FolderError, match="exists already"):
+        train(corpus, Settings(**SMALL), tmp_path / "run")
+    assert (tmp_path / "run" / "precious").read_text() == "mine"
+
+
+def test_a_second_writer_is_refused(corpus: Corpus, tmp_path: Path) -> None:
+    first = RunFolder(tmp_path / "run", resume=False)
+    with pytest.raises(FolderError, match="Another process"):
+        train(corpus, Settings(**SMALL), tmp_path / "run", resume=True)
+    first.close()
+
+
+def test_resuming_without_a_checkpoint_starts_over(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "training.jsonl").write_text('{"event": "train"}\n')
+    (tmp_path / "run" / "checkpoint.safetensors").write_bytes(b"cut short")
+    listener = Listener()
+    settings = Settings(**{**SMALL, "max_steps": 10})
+    train(corpus, settings, tmp_path / "run", resume=True, reporter=listener)
+    assert "starts over" in listener.notes[0]
+    assert [r["step"] for r in rows(tmp_path / "run", "train")] == [10]
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    settings = Settings(
+        **{**SMALL, "optimizer": "sgd", "learning_rate": 1e30, "clip_norm": 0.0}
+    )
+    with pytest.raises(TrainingError, match=r"not a number at step \d+.*learning_rate"):
+        train(corpus, settings, tmp_path / "run")
+
+
+def test_early_stopping(corpus: Corpus, tmp_path: Path) -> None:
+    settings = Settings(
+        **{**SMALL, "learning_rate": 1e-12, "patience": 2, "validations": 30}
+    )
+    listener = Listener()
+    train(corpus, settings, tmp_path / "run", reporter=listener)
+    # The rate is so small that no validation after some first ones can be better.
+    assert any("Stopped early" in note for note in listener.notes)
+    assert len(listener.validations) < 30
+
+
+def test_averaged_weights_are_kept_and_differ(corpus: Corpus, tmp_path: Path) -> None:
+    plain = train(corpus, Settings(**SMALL), tmp_path / "plain")
+    averaged = train(corpus, Settings(**SMALL, average=0.9), tmp_path / "averaged")
+    assert plain.language_model is not None and averaged.language_model is not None
+    one = weight_arrays(plain.language_model.network)["embedding.weight"]
+    two = weight_arrays(averaged.language_model.network)["embedding.weight"]
+    assert 1e-6 < np.abs(one - two).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mode": "sentence"},
+        {"cell": "gru", "precision": "mixed_bfloat16"},
+        {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.1},
+        {"optimizer": "adamw", "weight_decay": 0.01, "tie_weights": False},
+    ],
+)
+def test_settings_that_must_work(
+    corpus: Corpus, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    settings = Settings(**{**SMALL, **changes, "max_steps": 30})
+    report = train(corpus, settings, tmp_path / "run").report
+    assert report["test"]["perplexity"] < corpus.vocabulary_size
+
+
+def test_two_lines_train(tmp_path: Path) -> None:
+    corpus = Corpus.from_texts(["the cat sat", "the dog sat"], tokenizer="word")
+    listener = Listener()
+    settings = Settings(**{**SMALL, "max_steps": 20, "batch_size": 20, "steps": 35})
+    result = train(corpus, settings, tmp_path / "run", reporter=listener)
+    assert result.report["valid"] is None
+    assert listener.notes  # lanes and steps shrank, and it says so
+
+
+def test_settings_that_cannot_be(corpus: Corpus, tmp_path: Path) -> None:
+    for changes, message in (
+        ({"optimizer": "adan"}, "Did you mean 'adam'"),
+        ({"optimizer": "adam", "momentum": 0.5}, "has no 'momentum'"),
+        ({"units": 10**7}, "GB of memory"),
+        ({"protocol": "widow:3"}, "window"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            train(corpus, Settings(**{**SMALL, **changes}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_signal_is_read_between_steps_and_the_run_goes_on_later(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = train(corpus, Settings(**SMALL), tmp_path / "whole")
+    ends = TrainingLoop.on_train_batch_end
+
+    def interrupt(self: TrainingLoop, batch: int, logs: Any = None) -> None:
+        if self.step == 33:
+            self.flag.number = 2
+        ends(self, batch, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingLoop, "on_train_batch_end", interrupt)
+        stopped = train(corpus, Settings(**SMALL), tmp_path / "run")
+    assert (stopped.interrupted, stopped.language_model) == (2, None)
+    assert not (tmp_path / "run" / "report.json").exists()
+    resumed = train(corpus, Settings(**SMALL), tmp_path / "run", resume=True)
+    assert resumed.language_model is not None and expected.language_model is not None
+    whole = weight_arrays(expected.language_model.network)
+    for name, array in weight_arrays(resumed.language_model.network).items():
+        np.testing.assert_array_equal(array, whole[name])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks are tested on POSIX")
+def test_the_lock_is_freed_when_a_run_ends(corpus: Corpus, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run", resume=False)
+    folder.close()
+    RunFolder(tmp_path / "run", resume=True).close()
