@@ -68,7 +68,7 @@ def _is_mostly_utf8(data: bytes) -> bool:
     """Tell UTF-8, even with a few damaged places, from every other encoding."""
     text = data.decode("utf-8", "replace")
     foreign = sum(character >= "\x80" for character in text)
-    return text.count("\ufffd") * 10 < foreign
+    return text.count("\ufffd") * 10 <= foreign
 
 
 def _frequent_share(data: bytes, encoding: str) -> float:

@@ -80,7 +80,7 @@ class PieceTokenizer(Tokenizer, kinds=("bpe", "unigram")):
         # By lines, some at a time: the library keeps a hundred bytes for each piece.
         parts = [
             np.array(self._library.encode(chunk).ids, np.int32)
-            for chunk in _chunks_of_lines(text)
+            for chunk in chunks_of_lines(text)
         ]
         return np.concatenate([np.zeros(0, np.int32), *parts]), np.zeros(0, np.int64)
 
@@ -93,7 +93,7 @@ class PieceTokenizer(Tokenizer, kinds=("bpe", "unigram")):
         return cls(settings["kind"], json.dumps(data))
 
 
-def _chunks_of_lines(text: str) -> list[str]:
+def chunks_of_lines(text: str) -> list[str]:
     """Cut a text behind line ends into chunks of at least 65,536 characters."""
     chunks = []
     start = 0

@@ -1,20 +1,25 @@
 """Training byte-pair and unigram models of sub-word pieces on a sample of a text."""
 
-import json
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from keras_rnnlm.data.piece_tokenizer import PieceTokenizer
+from keras_rnnlm.data.piece_tokenizer import (
+    PieceTokenizer,
+    byte_symbols,
+    chunks_of_lines,
+)
 from keras_rnnlm.data.samples import sample_text
 from keras_rnnlm.data.text_file import TextFile
+from keras_rnnlm.data.unigram_training import train_unigram
 from keras_rnnlm.data.vocabulary import Progress
 from keras_rnnlm.errors import InputError
 
 if TYPE_CHECKING:
     import tokenizers
 
-SAMPLE_CHARACTERS = {"bpe": 20_000_000, "unigram": 2_000_000}
+SAMPLE_CHARACTERS = 20_000_000
 _BYTES = 256
 
 
@@ -28,8 +33,7 @@ def train_pieces(
     """Find the pieces of a text.
 
     Args:
-        files: the training text; a sample of at most 20,000,000 characters (unigram:
-            2,000,000) is used.
+        files: the training text; a sample of at most 20,000,000 characters is used.
         kind: "bpe" (Sennrich et al. 2016, on bytes) or "unigram" (Kudo 2018, on bytes).
         vocabulary_size: pieces wanted, the 256 bytes among them. A short text gives
             fewer. By default `default_size` of the text.
@@ -44,12 +48,11 @@ def train_pieces(
             f"Expected vocabulary_size above {_BYTES} (one piece a byte) for {kind}, "
             f"received {vocabulary_size}."
         )
-    sample = sample_text(files, SAMPLE_CHARACTERS[kind], seed)
+    sample = sample_text(files, SAMPLE_CHARACTERS, seed)
     size = vocabulary_size or default_size(sum(file.characters for file in files))
-    library = _untrained(kind)
-    library.train_from_iterator(_lines(sample, progress), _trainer(kind, size))
-    text = str(library.to_str())
-    return PieceTokenizer(kind, _canonical(text) if kind == "unigram" else text)
+    chunks = _chunks(sample, progress)
+    library = _byte_pairs(chunks, size) if kind == "bpe" else _unigrams(chunks, size)
+    return PieceTokenizer(kind, str(library.to_str()))
 
 
 def default_size(characters: int) -> int:
@@ -60,11 +63,41 @@ def default_size(characters: int) -> int:
     return min(max(2 * math.isqrt(characters), 1024), 16384)
 
 
-def _untrained(kind: str) -> "tokenizers.Tokenizer":
-    """Return the pipeline around an empty model; line ends are pieces of their own."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+def _byte_pairs(chunks: Iterable[str], size: int) -> "tokenizers.Tokenizer":
+    """Train byte pairs with the library."""
+    from tokenizers import models, pre_tokenizers, trainers
 
-    library = Tokenizer(models.BPE() if kind == "bpe" else models.Unigram())
+    library = _pipeline(models.BPE())
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    library.train_from_iterator(chunks, trainer)
+    return library
+
+
+def _unigrams(chunks: Iterable[str], size: int) -> "tokenizers.Tokenizer":
+    """Train unigram pieces, and give them to the library."""
+    from tokenizers import models
+
+    split = _pipeline(models.BPE()).pre_tokenizer.pre_tokenize_str
+    counts: Counter[str] = Counter()
+    for chunk in chunks:
+        counts.update(chunk[start:stop] for _, (start, stop) in split(chunk))
+    symbols = byte_symbols()
+    pieces = [
+        ("".join(symbols[byte] for byte in piece), score)
+        for piece, score in train_unigram(counts, size)
+    ]
+    return _pipeline(models.Unigram(pieces))
+
+
+def _pipeline(model: "tokenizers.models.Model") -> "tokenizers.Tokenizer":
+    """Put byte symbols around a model; line ends are pieces of their own."""
+    from tokenizers import Tokenizer, decoders, pre_tokenizers
+
+    library = Tokenizer(model)
     library.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split("\n", "isolated"),
@@ -75,42 +108,11 @@ def _untrained(kind: str) -> "tokenizers.Tokenizer":
     return library
 
 
-def _trainer(kind: str, size: int) -> "tokenizers.trainers.Trainer":
-    """Return the library's trainer for the kind."""
-    from tokenizers import pre_tokenizers, trainers
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    if kind == "bpe":
-        return trainers.BpeTrainer(
-            vocab_size=size, initial_alphabet=alphabet, show_progress=False
-        )
-    return trainers.UnigramTrainer(
-        vocab_size=size,
-        initial_alphabet=alphabet,
-        special_tokens=[],
-        show_progress=False,
-    )
-
-
-def _lines(sample: str, progress: Progress | None) -> Iterator[str]:
-    """Yield the lines of the sample with their line ends."""
-    start = 0
-    while start < len(sample):
-        stop = sample.find("\n", start) + 1 or len(sample)
-        yield sample[start:stop]
-        start = stop
+def _chunks(sample: str, progress: Progress | None) -> Iterator[str]:
+    """Yield the sample in chunks of lines, telling how much has been taken."""
+    done = 0
+    for chunk in chunks_of_lines(sample):
+        yield chunk
+        done += len(chunk)
         if progress:
-            progress(start, len(sample))
-
-
-def _canonical(text: str) -> str:
-    """Give a unigram model's pieces an order and scores that every run agrees on.
-
-    The library adds up in an order that changes from run to run: its scores differ in
-    the last digits, and so does the order of equal ones.
-    """
-    data = json.loads(text)
-    scored = [(round(score, 6), piece) for piece, score in data["model"]["vocab"]]
-    scored.sort(key=lambda pair: (-pair[0], pair[1]))
-    data["model"]["vocab"] = [[piece, score] for score, piece in scored]
-    return json.dumps(data)
+            progress(done, len(sample))
