@@ -1,6 +1,7 @@
 """`rnnlm demo`: train, measure and write, in the first two minutes of a new user."""
 
 import shlex
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
     from keras_rnnlm.language_model import LanguageModel
     from keras_rnnlm.training.train import TrainingResult
 
-VOCABULARY_SIZE = 4000
+VOCABULARY_SIZE = 1000
 SPLIT = (0.92, 0.03, 0.05)  # training, validation, test
+COUNTERS = {
+    1: "unigram (counts how often each token comes)",
+    2: "bigram (counts which token follows which)",
+}
+WIDTH = 76  # characters in a line of sample text
 PROMPT = "The value of the"
 
 
@@ -82,23 +88,21 @@ def _print_figures(corpus: "Corpus", result: "TrainingResult") -> None:
         f"\nPerplexity on {count(test['tokens'])} tokens that it was not trained on "
         "(lower is better):"
     )
-    rows = [
-        (name, NGramModel.fit(corpus.train, corpus.vocabulary_size, order))
-        for name, order in (("unigram: how often a token is", 1), ("bigram: ", 2))
-    ]
-    figures = [
-        (name, model.totals(corpus.parts()["test"]).perplexity) for name, model in rows
-    ]
-    figures.append(("this model", test["perplexity"]))
-    click.echo(table((f"  {name}", figure(value)) for name, value in figures))
+    figures = []
+    for order, name in COUNTERS.items():
+        counter = NGramModel.fit(corpus.train, corpus.vocabulary_size, order)
+        perplexity = counter.totals(corpus.parts()["test"]).perplexity
+        figures.append((f"  {name}", figure(perplexity)))
+    click.echo(table([*figures, ("  this model", figure(test["perplexity"]))]))
 
 
 def _print_samples(lm: "LanguageModel") -> None:
     for prompt in ("", PROMPT):
         heading = f"It goes on from '{prompt}':" if prompt else "It writes by itself:"
-        written = lm.generate(prompt, tokens=60, temperature=0.7, seed=1)
+        written = lm.generate(prompt, tokens=100, temperature=0.7, seed=1)
         click.echo(f"\n{heading}")
-        click.echo(f"  {prompt}{written}".rstrip().replace("\n", "\n  "))
+        for line in f"{prompt}{written}".strip().splitlines():
+            click.echo(textwrap.indent(textwrap.fill(line, WIDTH), "  "))
 
 
 def _print_next(folder: Path) -> None:

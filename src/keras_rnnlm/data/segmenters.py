@@ -33,7 +33,7 @@ def _jieba() -> Callable[[str], list[str]]:
             warnings.filterwarnings("ignore", category=DeprecationWarning)
             warnings.filterwarnings("ignore", category=SyntaxWarning)
             warnings.filterwarnings("ignore", "pkg_resources", UserWarning)
-            import jieba  # type: ignore[import-untyped]
+            import jieba
     except ImportError:
         raise InputError(
             "The segmenter jieba is not installed. Run: pip install "
