@@ -137,7 +137,9 @@ def test_a_long_text_of_one_line_is_cut_inside_it(tmp_path: Path) -> None:
     assert set(corpus.parts()) == {"train", "valid", "test"}
 
 
-@pytest.mark.parametrize("text", ["hello", "hello\n", "Hello!", "no no no no\n", "\n\n\n"])
+@pytest.mark.parametrize(
+    "text", ["hello", "hello\n", "Hello!", "no no no no\n", "\n\n\n"]
+)
 def test_a_text_of_one_word_is_refused(text: str, tmp_path: Path) -> None:
     path = written(tmp_path / "one.txt", text)
     with pytest.raises(InputError, match="at least two different"):

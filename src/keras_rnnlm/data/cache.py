@@ -113,8 +113,8 @@ def writing(folder: Path, key: str) -> Iterator[EntryWriter]:
     try:
         with _said_where(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            for path in (temporary, unknown):
-                files.append(open(path, "w+b"))  # noqa: SIM115, closed below
+            files.append(open(temporary, "wb"))  # noqa: SIM115, closed below
+            files.append(open(unknown, "w+b"))  # noqa: SIM115
         yield EntryWriter(folder, *files)
         with _said_where(folder):
             files[0].flush()
