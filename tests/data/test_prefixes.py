@@ -106,7 +106,7 @@ def test_the_loss_is_that_of_lines_run_through_once() -> None:
     inputs, targets = prefix_examples(corpus.train)
 
     def prefix_nats(x: Any) -> Any:
-        found = np.asarray(recipe(x), dtype=np.float64)
+        found = np.asarray(recipe.predict_on_batch(x), dtype=np.float64)
         return -np.log(found[np.arange(len(targets)), targets])
 
     table, *recurrent, kernel, bias = recipe.get_weights()
@@ -117,7 +117,7 @@ def test_the_loss_is_that_of_lines_run_through_once() -> None:
     network.output_layer.set_weights([kernel, bias])
     total, steps = 0.0, 0
     for tokens, goals, weights in corpus.train.batches(2, mode="sentence"):
-        logits = np.asarray(network(tokens), dtype=np.float64)
+        logits = np.asarray(network.predict_on_batch(tokens), dtype=np.float64)
         log_sums = np.log(np.exp(logits).sum(-1))
         chosen = np.take_along_axis(logits, goals[..., None], -1)[..., 0]
         total += float(((log_sums - chosen) * weights).sum())
