@@ -18,6 +18,7 @@ SOURCE = CHECKOUT / "src" / "keras_rnnlm"
 # A part of the package imports only from floors below its own, never from a neighbour.
 FLOORS = {
     "errors": 0,
+    "allocator": 0,
     "backend": 0,
     "config": 1,
     "data": 2,

@@ -21,6 +21,7 @@ from typing import TextIO
 import click
 
 from keras_rnnlm import __version__
+from keras_rnnlm.allocator import keep_freed_memory
 from keras_rnnlm.cli.base import Session, Verbs
 from keras_rnnlm.cli.demo import demo
 from keras_rnnlm.cli.evaluate import evaluate
@@ -56,6 +57,7 @@ def main() -> None:
     """Run the command line of this process and end it with the right exit code."""
     for stream in (sys.stdout, sys.stderr):
         _write_all_characters(stream)
+    keep_freed_memory()
     sys.exit(run(sys.argv[1:]))
 
 
