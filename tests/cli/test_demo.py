@@ -30,7 +30,7 @@ def test_demo_and_the_commands_it_ends_with(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    said = shell("rnnlm demo --minutes 0.4")
+    said = shell("rnnlm demo --minutes 0.25")
     rows = re.findall(r"^  (\w+).* ([\d,.]+)$", said, re.MULTILINE)
     figures = {name: float(value.replace(",", "")) for name, value in rows[:3]}
     assert figures["bigram"] < figures["unigram"]
