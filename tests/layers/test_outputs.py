@@ -28,7 +28,8 @@ def rounded(a: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("use_bias", [False, True])
 def test_layer(tied: bool, use_bias: bool) -> None:
-    layer = layers.Output(10, tied=tied, use_bias=use_bias, bias_initializer="ones")
+    constant = keras.initializers.Constant(0.1)
+    layer = layers.Output(10, tied, use_bias, constant, "ones")
     inputs = (HIDDEN, MATRIX / 64) if tied else (HIDDEN / 64,)
     check_layer(
         layer,
@@ -42,7 +43,7 @@ def test_layer(tied: bool, use_bias: bool) -> None:
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize("tied", [False, True])
 def test_equals_numpy(policy: str, tied: bool) -> None:
-    layer = layers.Output(10, tied=tied, dtype=policy, bias_initializer="normal")
+    layer = layers.Output(10, tied, True, "zeros", "ones", dtype=policy)
     arguments = [MATRIX] if tied else []
     layer(HIDDEN, *arguments)
     if not tied:
