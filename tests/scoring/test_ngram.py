@@ -1,11 +1,14 @@
 import math
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.scoring.ngram import NGramModel
 from tests.scoring.texts import encoded
@@ -102,3 +105,20 @@ def test_what_cannot_be_fitted_is_refused() -> None:
             NGramModel.fit(nothing, 5, order)
     with pytest.raises(ValueError, match="order 1 or 2, received 3"):
         NGramModel.fit(encoded([[1, 2]], line_end=0), 5, 3)
+
+
+def test_figures_on_penn_treebank(needs_data: Callable[[str], Path]) -> None:
+    folder = needs_data("ptb")
+    corpus = Corpus.from_files(
+        folder / "train.txt",
+        valid=folder / "valid.txt",
+        test=folder / "test.txt",
+        tokenizer="word",
+    )
+    assert corpus.test is not None
+    assert corpus.test.counts.words + corpus.test.counts.lines == 82_430
+    for order, wanted in ((1, 639.30), (2, 186.80)):
+        model = NGramModel.fit(corpus.train, corpus.vocabulary_size, order)
+        totals = model.totals(corpus.test)
+        assert (totals.tokens, totals.oov) == (82_430, 0)
+        assert totals.perplexity == pytest.approx(wanted, abs=0.01)

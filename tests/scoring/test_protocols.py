@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_rnnlm.errors import ConfigError
@@ -72,6 +72,7 @@ def test_without_line_ends_each_file_is_a_sentence() -> None:
     assert ranges(text, "sentence") == ranges(text, "carry")
 
 
+@settings(deadline=None)
 @given(
     files=st.lists(st.lists(st.integers(0, 4), max_size=30), max_size=5),
     start=st.booleans(),
@@ -95,6 +96,7 @@ def test_all_protocols_cover_the_same_predictions(
     assert max(lengths, default=0) <= size
 
 
+@settings(deadline=None)
 @given(length=st.integers(1, 500), lanes=st.integers(1, 40))
 def test_lanes_are_nearly_equal(length: int, lanes: int) -> None:
     text = encoded([[1] * length], line_end=EOS)

@@ -33,7 +33,7 @@ def laid_out(lengths: list[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_scores_are_those_of_single_steps(cell: str, ids: NDArray[np.uint16]) -> None:
-    network = small_network(V, cell)
+    network = small_network(V, cell, layers=2)
     starts, stops = laid_out([9, 1, 0, 40, 3])
     scores = score_segments(network, ids, starts, stops)
     assert scores.offsets.tolist() == [0, 9, 10, 10, 50, 53]
@@ -199,3 +199,13 @@ def test_probabilities_of_a_step_sum_to_one(network: RNNLM) -> None:
         log_probs, state = network.step(tokens.astype(np.int32), state)
         sums = np.exp(keras.ops.convert_to_numpy(log_probs)).sum(axis=-1)
         np.testing.assert_allclose(sums, 1, atol=1e-5)
+
+
+def test_of_equally_likely_tokens_the_lowest_id_counts() -> None:
+    network = small_network(V)
+    for weight in network.trainable_variables:
+        weight.assign(keras.ops.zeros_like(weight.value))
+    ids = np.array([5, 0, 3, 0, V - 1])
+    scores = score_segments(network, ids, np.array([1]), np.array([5]))
+    np.testing.assert_allclose(scores.nats, np.log(V), rtol=1e-6)
+    assert scores.correct.tolist() == [True, False, True, False]

@@ -50,14 +50,14 @@ def encoded(
 
 
 def small_network(
-    vocabulary_size: int = 23, cell: str = "lstm", seed: int = 1
+    vocabulary_size: int = 23, cell: str = "lstm", layers: int = 1, seed: int = 1
 ) -> RNNLM:
     """A network whose probabilities are far from even, so that mistakes show."""
     network = RNNLM(
         vocabulary_size=vocabulary_size,
         cell=cell,
         units=8,
-        layers=2,
+        layers=layers,
         embedding=6,
         dropout=0.5,
         seed=seed,

@@ -254,5 +254,18 @@ def _score_chunk(
     hidden, state = network.hidden(inputs, state)
     logits = network.logits(hidden)  # (B, T, V)
     nats = sparse_cross_entropy(logits, targets)
-    correct = ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), targets)
-    return nats, correct, state
+    return nats, _likeliest(logits, targets), state
+
+
+def _likeliest(logits: Any, targets: Any) -> Any:
+    """Return whether each target (...) is the argmax of its logits (..., V).
+
+    Of equal logits the lowest id counts, as in argmax. On a CPU JAX's argmax takes ten
+    times as long as the product that made the logits; this takes a seventh of that.
+    """
+    targets = ops.expand_dims(targets, -1)
+    chosen = ops.take_along_axis(logits, targets, axis=-1)
+    words = ops.arange(logits.shape[-1], dtype="int32")
+    before = ops.logical_and(logits == chosen, words < targets)
+    ahead = ops.logical_or(logits > chosen, before)
+    return ops.logical_not(ops.any(ahead, axis=-1))
