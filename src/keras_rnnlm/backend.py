@@ -6,6 +6,7 @@ keeps its backend.
 """
 
 import os
+import shutil
 import sys
 
 
@@ -39,7 +40,11 @@ def device_name() -> str:
 
 def unused_gpu() -> str | None:
     """Return a warning when an NVIDIA GPU is there but the backend is on the CPU."""
-    if not os.path.exists("/dev/nvidia0") or not device_name().endswith("on cpu"):
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    if hidden or os.environ.get("JAX_PLATFORMS") == "cpu":
+        return None  # somebody wants it so
+    there = os.path.exists("/dev/nvidia0") or shutil.which("nvidia-smi") is not None
+    if not there or not device_name().endswith("on cpu"):
         return None
     return (
         "An NVIDIA GPU is visible but unused: this backend sees only the CPU. "

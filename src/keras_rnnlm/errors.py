@@ -1,4 +1,4 @@
-"""The exceptions users meet: every message says what was expected, what came, what to do.
+"""The exceptions users meet: each says what was expected, what came, what to do.
 
 All of them are the user's to mend and end the command line with exit code 2.
 Anything else that escapes is a fault of ours and ends it with exit code 1.

@@ -104,7 +104,7 @@ def test_a_flipped_bit(copy: Path, data: st.DataObject) -> None:
 
 
 def change(folder: Path, name: str, edit: Callable[[dict], None]) -> None:  # type: ignore[type-arg]
-    """Change a JSON file of a folder and make the manifest fit, as an attacker would."""
+    """Change a JSON file of a folder and make the manifest fit it."""
     value = json.loads((folder / name).read_text())
     edit(value)
     (folder / name).write_text(json.dumps(value))

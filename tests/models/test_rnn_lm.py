@@ -156,6 +156,15 @@ def test_dropout_acts_in_training_only() -> None:
     assert np.abs(one - two).max() > 1e-3
 
 
+def test_dropout_masks_of_layers_are_unrelated() -> None:
+    model = network(dropout=0.5, units=40, layers=3)
+    ones = np.ones((1, 1, 40), "float32")
+    layers = [model.input_dropout, *model.dropouts]
+    masks = [NUMPY(layer(ones, training=True)) for _ in range(4) for layer in layers]
+    same = [np.array_equal(a, b) for i, a in enumerate(masks) for b in masks[:i]]
+    assert not any(same)
+
+
 def test_a_model_in_bfloat16_gives_float32_logits() -> None:
     logits = network(dtype="mixed_bfloat16")(np.ones((1, 2), "int32"))
     assert keras.backend.standardize_dtype(logits.dtype) == "float32"

@@ -98,8 +98,11 @@ def main() -> None:
         found = weights(folder)
         equal = all((found[n] == a).all() for n, a in expected.items())
         same_log = log_rows(folder) == log_rows(whole)
-        print(f"run {run}: exit codes {codes}; weights bit-equal: {equal}; "
-              f"same log: {same_log}; {killed} kills so far", flush=True)
+        print(
+            f"run {run}: exit codes {codes}; weights bit-equal: {equal}; "
+            f"same log: {same_log}; {killed} kills so far",
+            flush=True,
+        )
         if not (equal and same_log):
             sys.exit(1)
         run += 1

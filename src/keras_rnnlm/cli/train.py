@@ -109,6 +109,7 @@ def train(context: click.Context, /, **options: Any) -> int:
     RNNLM_SEED), those by options. RNNLM_CACHE is where encoded texts are kept.
     """
     from keras_rnnlm.config import Settings, default_recipe
+    from keras_rnnlm.training.run_folder import refuse_existing
 
     if options["resume"] and options["out"] is None:
         raise click.UsageError("--resume needs --out, the folder of the run.", context)
@@ -121,6 +122,9 @@ def train(context: click.Context, /, **options: Any) -> int:
         settings, schedule = _replayed(context, options)
     split = _split(options["split"])
     out = Path(options["out"] or free_folder(Path("runs") / _stem(options["texts"][0])))
+
+    if not options["resume"]:
+        refuse_existing(out)
 
     from keras_rnnlm.backend import unused_gpu
     from keras_rnnlm.cli.progress import make_reporter

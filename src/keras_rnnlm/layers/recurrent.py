@@ -66,6 +66,10 @@ class _KernelRNN(keras.layers.RNN):
         forced = getattr(self, "use_cudnn", None) is True
         return cell.recurrent_dropout > 0 or by_gate or with_layer or forced
 
+    def planned_loop(self) -> str:
+        """The loop that a call will take; `loop` says which one the last call took."""
+        return "keras" if self._needs_keras() else dispatch.choose(self.unroll)
+
     def inner_loop(
         self,
         sequences: Array,
@@ -85,13 +89,12 @@ class _KernelRNN(keras.layers.RNN):
             Last output (B, units), outputs (B, T, units) (of the last step alone
             unless `return_sequences`), final states.
         """
-        if self._needs_keras():
-            self.loop = "keras"
+        self.loop = self.planned_loop()
+        if self.loop == "keras":
             last, outputs, states = super().inner_loop(
                 sequences, initial_state, mask, training=training
             )
             return last, outputs, states
-        self.loop = dispatch.choose(self.unroll)
         if isinstance(mask, list | tuple):
             mask = mask[0]
         if training and self.cell.dropout > 0:

@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_rnnlm.errors import nearest
@@ -109,7 +110,9 @@ class RNNLM(keras.Model):
         self.units = units
         # Python's generator, which keras.utils.set_random_seed seeds.
         self.seed = random.randrange(2**31) if seed is None else seed
-        seeds = iter(range(self.seed, self.seed + 3 + 2 * layers))
+        # Far apart: generators of neighbouring seeds draw the same, one call later.
+        spread = np.random.SeedSequence(self.seed).generate_state(2 + 2 * layers)
+        seeds = iter(spread.tolist())
         policy = self.dtype_policy
 
         self.embedding = Embedding(

@@ -24,7 +24,7 @@ class CheckpointWriter:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Create a writer into a run folder; its first checkpoint is due in a second."""
+        """Create a writer into a run folder; a first checkpoint is due in a second."""
         self.last_step: int | None = None
         self._folder = folder
         self._pool = ThreadPoolExecutor(max_workers=1)

@@ -13,7 +13,7 @@ from keras_rnnlm.scoring.protocols import default_protocol, parse_protocol, segm
 from keras_rnnlm.scoring.scorer import score_segments
 
 _TRIAL = 1024  # targets scored to learn the speed
-_WRITING = 4.0  # seconds for the picture, the files, the end of the process
+_WRITING = 6.0  # seconds for the picture, the files, the end of the process
 
 
 class FinalEvaluation:

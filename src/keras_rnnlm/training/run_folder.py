@@ -27,11 +27,8 @@ class RunFolder:
             raise FolderError(
                 f"'{path}' is a file; --out takes a folder. Choose another name."
             )
-        if not resume and _holds_something(self.path):
-            raise FolderError(
-                f"'{path}' exists already. Choose another --out, or go on with the "
-                "run in it with --resume."
-            )
+        if not resume:
+            refuse_existing(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock: BinaryIO | None = (self.path / LOCK).open("ab")
@@ -94,9 +91,16 @@ class RunFolder:
             self._lock = None
 
 
-def _holds_something(path: Path) -> bool:
-    """Return whether a folder holds more than the lock of a run that never began."""
-    return path.exists() and any(p.name != LOCK for p in path.iterdir())
+def refuse_existing(path: Path) -> None:
+    """Raise `FolderError` where a new run would meet an old one.
+
+    A folder that holds only the lock of a run that never began is as good as new.
+    """
+    if path.is_dir() and any(p.name != LOCK for p in path.iterdir()):
+        raise FolderError(
+            f"'{path}' exists already. Choose another --out, or go on with the run in "
+            "it with --resume."
+        )
 
 
 def _try_lock(stream: BinaryIO) -> bool:

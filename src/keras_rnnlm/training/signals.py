@@ -6,6 +6,7 @@ given away; a flag that is read after the step leaves everything whole.
 
 import os
 import signal
+import sys
 import threading
 from types import FrameType, TracebackType
 from typing import Self
@@ -52,5 +53,7 @@ class SignalFlag:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None:
+            if sys.stderr.isatty():
+                os.write(sys.stderr.fileno(), b"\x1b[?25h")  # show the cursor again
             os._exit(128 + number)  # the last checkpoint is complete on the disk
         self.number = number

@@ -237,6 +237,7 @@ class _Run:
             "batch_size": batches.batch_size,
             "steps": getattr(batches, "steps", None),
             "precision": settings.precision,
+            "loops": [layer.planned_loop() for layer in network.recurrent],
             "device": environment()["device"],
             "minutes": settings.minutes,
             "max_steps": pace.steps if isinstance(pace, StepPace) else None,
