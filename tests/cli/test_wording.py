@@ -14,7 +14,8 @@ def test_clock(seconds: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("number", "text"),
     [
-        (1.5, "1.5"),
+        (1.5, "1.500"),
+        (110.0479, "110.0"),
         (112.44, "112.4"),
         (12_345.67, "12,345.7"),
         (1e12, "1e+12"),

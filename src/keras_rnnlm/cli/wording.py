@@ -29,7 +29,7 @@ def figure(number: float | None) -> str:
         return "-"
     if number >= 1e5:
         return f"{number:.3g}"
-    return f"{number:,.1f}" if number >= 1000 else f"{number:.4g}"
+    return f"{number:,.1f}" if number >= 1000 else f"{number:#.4g}"
 
 
 def table(rows: Iterable[tuple[str, str]]) -> str:
