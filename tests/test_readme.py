@@ -32,7 +32,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from keras_rnnlm.cli.main import rnnlm, run
 from keras_rnnlm.config import recipe_text
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, needs_backend
 from tests.readme import (
     READMES,
     anchors,
@@ -220,6 +220,7 @@ def test_a_command_on_another_backend(
 ) -> None:
     variable, _, arguments = command.partition(" rnnlm ")
     name, _, backend = variable.partition("=")
+    needs_backend(backend)
     found = subprocess.run(
         [sys.executable, "-m", "keras_rnnlm", *shlex.split(arguments)],
         capture_output=True,

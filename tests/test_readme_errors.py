@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.conftest import needs_backend
 from tests.readme import error_messages
 
 MODEL = """
@@ -243,6 +244,7 @@ def test_import_keras_without_tensorflow(tmp_path: Path) -> None:
 
 @pytest.mark.backends
 def test_messages_with_tensorflow() -> None:
+    needs_backend("tensorflow")
     done = subprocess.run(
         [sys.executable, "-c", PRINT_ERRORS],
         input=("-" * 20).join(ON_TENSORFLOW.values()),

@@ -120,6 +120,11 @@ def test_configuration_round_trip() -> None:
         np.testing.assert_array_equal(array, weight_arrays(again)[name])
 
 
+def test_no_seed_is_too_large_for_a_backend() -> None:
+    for seed in range(4):  # half of the 32-bit numbers are no int32
+        RNNLM(5, units=3, layers=1, dropout=0.5, seed=seed)
+
+
 def test_weights_of_a_seed_are_the_same_everywhere() -> None:
     arrays = weight_arrays(RNNLM(5, units=3, layers=1, seed=7))
     # Drawn by NumPy, so no backend, version or device may change them.

@@ -111,7 +111,8 @@ class RNNLM(keras.Model):
         # Python's generator, which keras.utils.set_random_seed seeds.
         self.seed = random.randrange(2**31) if seed is None else seed
         # Far apart: generators of neighbouring seeds draw the same, one call later.
-        spread = np.random.SeedSequence(self.seed).generate_state(2 + 2 * layers)
+        # Of 31 bits, since Keras keeps them as int32 on PyTorch.
+        spread = np.random.SeedSequence(self.seed).generate_state(2 + 2 * layers) >> 1
         seeds = iter(spread.tolist())
         policy = self.dtype_policy
 
