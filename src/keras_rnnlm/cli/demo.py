@@ -97,9 +97,9 @@ def _print_figures(corpus: "Corpus", result: "TrainingResult") -> None:
 
 
 def _print_samples(lm: "LanguageModel") -> None:
-    for prompt in ("", PROMPT):
+    for seed, prompt in enumerate(("", PROMPT), start=1):
         heading = f"It goes on from '{prompt}':" if prompt else "It writes by itself:"
-        written = lm.generate(prompt, tokens=100, temperature=0.7, seed=1)
+        written = lm.generate(prompt, tokens=100, temperature=0.7, seed=seed)
         click.echo(f"\n{heading}")
         for line in f"{prompt}{written}".strip().splitlines():
             click.echo(textwrap.indent(textwrap.fill(line, WIDTH), "  "))

@@ -12,7 +12,7 @@ def recipes(name: str | None) -> None:
     """List the recipes, or print the one called NAME.
 
     A recipe is a TOML file of settings. Use one with `rnnlm train --recipe NAME`, or
-    save it, change it and give its path: `rnnlm recipes small > mine.toml`.
+    save it, change it and give its path: `rnnlm recipes word > mine.toml`.
     """
     if name is not None:
         click.echo(recipe_text(name), nl=False)

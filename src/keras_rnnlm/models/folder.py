@@ -139,6 +139,10 @@ def json_bytes(value: Any) -> bytes:
 
 
 def _check_files(folder: Path) -> None:
+    if folder.is_file():
+        raise FolderError(
+            f"'{folder}' is a file; expected the folder that `rnnlm train` wrote (--out)."
+        )
     if not folder.is_dir():
         raise FolderError(
             f"Model folder '{folder}' does not exist. Give the folder that "

@@ -111,7 +111,8 @@ class TrainingLoop(keras.callbacks.Callback):
             self.complete = self.pace.finished(self.step)
         if self.step % LOG_EVERY == 0 or self.complete:
             self._log(logs, now)
-        if now - self._reported >= REPORT_EVERY or self.complete:
+        known = self._speed.value > 0  # not yet after the first step, which compiles
+        if (known and now - self._reported >= REPORT_EVERY) or self.complete:
             self._report(now)
         if self._validation_due():
             self._validate(logs)
