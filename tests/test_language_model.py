@@ -17,12 +17,11 @@ from tests.scoring.texts import (
 )
 
 TRAINED = ["the cat sat on the mat", "the dog saw a cat", "birds sang", "the end"]
-KINDS = ["word", "char", "bpe"]
+KINDS = ["word", "char"]
 
 
 def language_model(kind: str = "word", protocol: str | None = None) -> LanguageModel:
-    size = 270 if kind == "bpe" else None
-    corpus = krl.Corpus.from_texts(TRAINED, tokenizer=kind, vocabulary_size=size)
+    corpus = krl.Corpus.from_texts(TRAINED, tokenizer=kind)
     network = shared_network(corpus.vocabulary_size)
     return LanguageModel(network, corpus.tokenizer, protocol)
 
@@ -94,7 +93,7 @@ def test_evaluate_takes_encoded_text_paths_and_files(
     # Each file begins after a line end from a zero state, alone or in company.
     both = lm.evaluate(one).nats + by_path.nats
     assert folder.nats == pytest.approx(both, rel=1e-6)
-    unit = {"word": "word", "char": "character", "bpe": "subword"}[lm.tokenizer.kind]
+    unit = {"word": "word", "char": "character"}[lm.tokenizer.kind]
     assert by_path.token == unit
     with pytest.raises(InputError):
         lm.evaluate(tmp_path / "absent.txt")
