@@ -29,6 +29,10 @@ os.environ["MPLCONFIGDIR"] = str(PRIVATE / "matplotlib")
 os.environ["KERAS_HOME"] = str(PRIVATE / "keras")
 os.environ["RNNLM_CACHE"] = str(PRIVATE / "cache")
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+# Tests compile hundreds of small programs and run each a few times: compiling quickly
+# saves a third of the time. Processes that a test starts compile as users' do where
+# that matters (tests/training/kill_and_resume.py).
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 TEXTS = Path(__file__).resolve().parent / "texts"

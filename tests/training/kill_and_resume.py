@@ -37,6 +37,7 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     """Start or resume the run in `folder`."""
     paths = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    environment.pop("JAX_DISABLE_MOST_OPTIMIZATIONS", None)  # compile as users do
     return subprocess.Popen([sys.executable, "-c", RUN, str(folder)], env=environment)
 
 

@@ -141,7 +141,8 @@ def json_bytes(value: Any) -> bytes:
 def _check_files(folder: Path) -> None:
     if folder.is_file():
         raise FolderError(
-            f"'{folder}' is a file; expected the folder that `rnnlm train` wrote (--out)."
+            f"'{folder}' is a file; expected the folder that `rnnlm train` wrote "
+            "(--out)."
         )
     if not folder.is_dir():
         raise FolderError(
