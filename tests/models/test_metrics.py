@@ -1,10 +1,11 @@
 """Loss and perplexity divide by the tokens that count."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from keras_rnnlm.models.metrics import Perplexity, TokenCrossEntropy
+from keras_rnnlm.models.metrics import Perplexity, TokenAccuracy, TokenCrossEntropy
 
 RANDOM = np.random.default_rng(1)
 LOGITS = RANDOM.normal(size=(3, 4, 7)).astype("float32")
@@ -50,7 +51,17 @@ def test_perplexity_sums_before_it_divides() -> None:
     assert found == pytest.approx(np.exp(reference().mean()), rel=1e-5)
 
 
+@pytest.mark.parametrize("weights", [None, [[1.0, 0, 1, 0], [0] * 4, [1] * 4]])
+def test_accuracy_equals_that_of_keras(weights: list[list[float]] | None) -> None:
+    ties = np.round(LOGITS)  # many logits are equal: argmax takes the first
+    ours = TokenAccuracy()
+    theirs = keras.metrics.SparseCategoricalAccuracy()
+    for metric in (ours, theirs):
+        metric.update_state(TARGETS, ties, sample_weight=weights)
+    assert float(ours.result()) == pytest.approx(float(theirs.result()), abs=1e-7)
+
+
 def test_the_configuration_round_trip() -> None:
-    for thing in (TokenCrossEntropy(), Perplexity()):
+    for thing in (TokenCrossEntropy(), Perplexity(), TokenAccuracy()):
         again = type(thing).from_config(thing.get_config())
         assert again.name == thing.name

@@ -18,7 +18,7 @@ from keras_rnnlm.layers import (
 )
 from keras_rnnlm.models.carried_state import CarriedState, State
 from keras_rnnlm.models.initial_weights import initialise
-from keras_rnnlm.models.metrics import Perplexity, TokenCrossEntropy
+from keras_rnnlm.models.metrics import Perplexity, TokenAccuracy, TokenCrossEntropy
 
 CELLS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
 
@@ -270,8 +270,7 @@ class RNNLM(keras.Model):
             **kwargs: Passed on to `keras.Model.compile`.
         """
         if weighted_metrics is None:
-            accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-            weighted_metrics = [accuracy, Perplexity()]
+            weighted_metrics = [TokenAccuracy(), Perplexity()]
         super().compile(
             optimizer=optimizer,
             loss=TokenCrossEntropy() if loss is None else loss,
