@@ -193,7 +193,7 @@ def test_a_folder_of_a_later_format(copied: Path, capsys: Captured) -> None:
 def test_a_file_instead_of_a_folder(
     inside: Path, english_file: Path, capsys: Captured
 ) -> None:
-    assert "does not exist" in refused(["info", str(english_file)], capsys)
+    assert "is a file" in refused(["info", str(english_file)], capsys)
 
 
 # Places to write to.
