@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_rnnlm.config import Settings
-from keras_rnnlm.errors import TrainingError
+from keras_rnnlm.errors import InputError, TrainingError
 from keras_rnnlm.models.weights import named_weights, weight_arrays
 from keras_rnnlm.training.checkpoint_writer import CheckpointWriter
 from keras_rnnlm.training.checkpoints import Checkpoint, snapshot
@@ -179,7 +179,10 @@ class TrainingLoop(keras.callbacks.Callback):
         self._check_weights()
         begun = self.clock()
         weights = self._current_weights()
-        found = self._with_weights(weights, self.validator)
+        try:
+            found = self._with_weights(weights, self.validator)
+        except InputError as error:  # finite weights, but no finite probabilities
+            raise self._not_a_number("validation loss", self.step) from error
         self._validations += 1
         best = found.nats_per_token < self.best_nats
         if best:
