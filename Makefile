@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BACKENDS_VENV ?= .venv-backends
 ARGS ?=
+# Two at a time, a file of tests to one process.
+PARALLEL = -n 2 --dist loadfile
 
 SETUP = scripts/environment.sh $(PYTHON)
 WATCHED = pyproject.toml constraints.txt scripts/environment.sh
@@ -35,12 +37,12 @@ demo: $(VENV)/ready
 	@$(VENV)/bin/rnnlm demo $(ARGS)
 
 test: $(VENV)/ready-dev
-	@KERAS_BACKEND=jax $(VENV)/bin/python -m pytest -m "not backends" $(ARGS)
+	@KERAS_BACKEND=jax $(VENV)/bin/python -m pytest $(PARALLEL) -m "not backends" $(ARGS)
 
 test-backends: $(BACKENDS_VENV)/ready
-	@KERAS_BACKEND=jax $(BACKENDS_VENV)/bin/python -m pytest -m backends $(ARGS)
-	@KERAS_BACKEND=tensorflow $(BACKENDS_VENV)/bin/python -m pytest -m "not backends" $(PORTABLE) $(ARGS)
-	@KERAS_BACKEND=torch $(BACKENDS_VENV)/bin/python -m pytest -m "not backends" $(PORTABLE) $(ARGS)
+	@KERAS_BACKEND=jax $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m backends $(ARGS)
+	@KERAS_BACKEND=tensorflow $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m "not backends" $(PORTABLE) $(ARGS)
+	@OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m "not backends" $(PORTABLE) $(ARGS)
 
 check: $(VENV)/ready-dev
 	@$(VENV)/bin/ruff format --check .
