@@ -18,6 +18,7 @@ from keras_rnnlm.errors import ConfigError, FolderError, ResumeError, TrainingEr
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import weight_arrays
 from keras_rnnlm.training.loop import TrainingLoop
+from keras_rnnlm.training.model_card import model_card
 from keras_rnnlm.training.run_folder import RunFolder
 from keras_rnnlm.training.train import schedule_of, train
 
@@ -178,7 +179,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
     corpus: Corpus, tmp_path: Path
 ) -> None:
     settings = Settings(
-        **{**SMALL, "optimizer": "sgd", "learning_rate": 1e30, "clip_norm": 0.0}
+        **{**SMALL, "optimizer": "sgd", "learning_rate": 1e38, "clip_norm": 0.0}
     )
     with pytest.raises(TrainingError, match=r"not a number at step \d+.*learning_rate"):
         train(corpus, settings, tmp_path / "run")
@@ -270,3 +271,11 @@ def test_the_lock_is_freed_when_a_run_ends(corpus: Corpus, tmp_path: Path) -> No
     folder = RunFolder(tmp_path / "run", resume=False)
     folder.close()
     RunFolder(tmp_path / "run", resume=True).close()
+
+
+def test_a_diverged_model_has_a_card_all_the_same(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    report = train(corpus, Settings(**{**SMALL, "max_steps": 5}), tmp_path / "run")
+    figures = {**report.report["test"], "perplexity": None, "word_perplexity": None}
+    assert "| - | - |" in model_card({**report.report, "test": figures})

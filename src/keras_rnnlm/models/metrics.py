@@ -33,12 +33,9 @@ class TokenCrossEntropy(keras.losses.Loss):
         if sample_weight is None:
             return ops.mean(nats)
         weight = ops.cast(sample_weight, nats.dtype)
-        weight = ops.broadcast_to(
-            ops.reshape(
-                weight, (*weight.shape, *([1] * (len(nats.shape) - len(weight.shape))))
-            ),
-            ops.shape(nats),
-        )
+        while len(weight.shape) < len(nats.shape):  # weights of rows
+            weight = ops.expand_dims(weight, -1)
+        weight = ops.broadcast_to(weight, ops.shape(nats))
         return ops.sum(nats * weight) / ops.maximum(ops.sum(weight), 1e-9)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

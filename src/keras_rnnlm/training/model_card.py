@@ -44,10 +44,19 @@ def model_card(report: dict[str, Any]) -> str:
 
 
 def _row(name: str, figures: dict[str, Any]) -> str:
-    word = figures["word_perplexity"]
-    return (
-        f"| {name} | {figures['protocol']} | {figures['tokens']:,} "
-        f"| {figures['oov']:,} | {figures['perplexity']:.2f} "
-        f"| {'-' if word is None else format(word, '.2f')} "
-        f"| {figures['bits_per_byte']:.4f} | {figures['accuracy']:.4f} |"
-    )
+    cells = [
+        name,
+        figures["protocol"],
+        f"{figures['tokens']:,}",
+        f"{figures['oov']:,}",
+        _figure(figures["perplexity"], ".2f"),
+        _figure(figures["word_perplexity"], ".2f"),
+        _figure(figures["bits_per_byte"], ".4f"),
+        _figure(figures["accuracy"], ".4f"),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _figure(value: float | None, digits: str) -> str:
+    """Format a figure; None stands for one that there is not, or that is infinite."""
+    return "-" if value is None else format(value, digits)
