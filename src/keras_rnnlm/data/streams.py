@@ -48,6 +48,7 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """A Keras data set addressed by global batch index; see the two public ones."""
 
     ordered: bool
+    lengths_vary: bool = False
     batches_per_epoch: int
     tokens_per_batch: int
     note: str
@@ -240,6 +241,7 @@ class SentenceBatches(_Batches):
     """
 
     ordered = False
+    lengths_vary = True
 
     def __init__(
         self,

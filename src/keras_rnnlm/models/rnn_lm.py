@@ -19,6 +19,7 @@ from keras_rnnlm.layers import (
 from keras_rnnlm.models.carried_state import CarriedState, State
 from keras_rnnlm.models.initial_weights import initialise
 from keras_rnnlm.models.metrics import Perplexity, TokenAccuracy, TokenCrossEntropy
+from keras_rnnlm.models.tensorflow_batches import with_open_lengths
 
 CELLS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
 
@@ -295,12 +296,15 @@ class RNNLM(keras.Model):
                 "and epoch."
             )
         self._allocate(x, kwargs.get("validation_data"))
-        return super().fit(x, y, *args, **kwargs)
+        validation = with_open_lengths(kwargs.pop("validation_data", None))
+        return super().fit(
+            with_open_lengths(x), y, *args, validation_data=validation, **kwargs
+        )
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate as `keras.Model.evaluate` does; training's state stays as it is."""
         self._allocate(None, x)
-        return super().evaluate(x, *args, **kwargs)
+        return super().evaluate(with_open_lengths(x), *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Predict as `keras.Model.predict` does; training's state stays as it is."""
