@@ -19,6 +19,7 @@ SOURCE = CHECKOUT / "src" / "keras_rnnlm"
 FLOORS = {
     "errors": 0,
     "allocator": 0,
+    "user_cache": 0,
     "backend": 0,
     "config": 1,
     "data": 2,

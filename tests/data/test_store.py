@@ -297,17 +297,6 @@ def test_a_folder_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None
         )
 
 
-def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert cache.cache_folder("given") == Path("given")
-    monkeypatch.setenv("RNNLM_CACHE", str(tmp_path / "a"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "b"))
-    assert cache.cache_folder(None) == tmp_path / "a"
-    monkeypatch.delenv("RNNLM_CACHE")
-    assert cache.cache_folder(None) == tmp_path / "b" / "keras-rnnlm"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache.cache_folder(None) == Path.home() / ".cache" / "keras-rnnlm"
-
-
 def test_the_cache_forgets_what_was_used_longest_ago(
     monkeypatch: pytest.MonkeyPatch, counted: list[int], tmp_path: Path
 ) -> None:

@@ -37,21 +37,6 @@ _BLOCK = 1 << 20
 _DAY = 86_400.0
 
 
-def cache_folder(folder: Path | str | None) -> Path:
-    """Return the folder given, or the default one.
-
-    That is `$RNNLM_CACHE`, else `$XDG_CACHE_HOME/keras-rnnlm`, else
-    `~/.cache/keras-rnnlm`.
-    """
-    if folder is not None:
-        return Path(folder)
-    if chosen := os.environ.get("RNNLM_CACHE"):
-        return Path(chosen)
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared) / "keras-rnnlm"
-    return Path.home() / ".cache" / "keras-rnnlm"
-
-
 @dataclass(frozen=True, eq=False)
 class Entry:
     """What an entry holds; the arrays are mapped from its file."""

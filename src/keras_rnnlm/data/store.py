@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_rnnlm.data.cache import cache_folder, read_entry, writing
+from keras_rnnlm.data.cache import read_entry, writing
 from keras_rnnlm.data.encoded_text import EncodedText, TextCounts
 from keras_rnnlm.data.pieces import (
     EncodedPiece,
@@ -28,6 +28,7 @@ from keras_rnnlm.data.processes import encode_pieces, process_count
 from keras_rnnlm.data.segments import Positions
 from keras_rnnlm.data.text import TextFile, safe_blocks, uses_spaces
 from keras_rnnlm.data.tokenizers import Tokenizer
+from keras_rnnlm.user_cache import cache_folder
 
 # Part of each cache key: raise it when the same text and tokenizer give other ids or
 # other counts than before.

@@ -1,0 +1,150 @@
+"""Compile the C++ kernels once for a machine and keep the library in the user's cache.
+
+The library's name is a hash of everything it depends on: sources, XLA's headers, the
+compiler, the processor and the options. So a changed one is another file, and nothing
+has to be thrown away. It is compiled beside its place and moved there in one step:
+several processes that start at once do no harm.
+"""
+
+import hashlib
+import os
+import platform
+import secrets
+import shutil
+import subprocess
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+
+from keras_rnnlm.errors import RNNLMError
+from keras_rnnlm.user_cache import cache_folder
+
+SOURCES = Path(__file__).resolve().parent
+
+COMPILERS = ("g++", "clang++", "c++")
+
+# Options of each instruction set. "avx512" is for the machine at hand, whose bfloat16
+# and int8 dot products are used where it has them.
+TARGETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "avx512": ("-march=native", "-mprefer-vector-width=512"),
+        "avx2": ("-mavx2", "-mfma"),
+        "portable": (),
+    }
+)
+
+OPTIONS = (
+    "-std=c++17",
+    "-O3",
+    "-fPIC",
+    "-shared",
+    "-pthread",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fvisibility=hidden",
+    "-Wno-psabi",
+)
+
+
+class BuildError(RNNLMError):
+    """The kernels cannot be compiled here; the message says why."""
+
+
+def best_target() -> str:
+    """Return the widest instruction set that this processor has: a key of `TARGETS`."""
+    flags = processor_flags()
+    if {"avx512f", "avx512bw", "avx512vl", "avx512dq"} <= flags:
+        return "avx512"
+    return "avx2" if {"avx2", "fma"} <= flags else "portable"
+
+
+@lru_cache(maxsize=1)
+def processor_flags() -> frozenset[str]:
+    """Return the names of this processor's instruction set extensions."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith(("flags", "Features")):
+                return frozenset(line.partition(":")[2].split())
+    except OSError:
+        pass
+    return frozenset()
+
+
+def compiler() -> str:
+    """Return the path of the C++ compiler: `$CXX`, or the first one found.
+
+    Raises:
+        BuildError: There is none.
+    """
+    chosen = os.environ.get("CXX")
+    for name in (chosen,) if chosen else COMPILERS:
+        if path := shutil.which(name):
+            return path
+    raise BuildError(f"no C++ compiler ({chosen or ', '.join(COMPILERS)}) was found")
+
+
+def build(
+    target: str, include: str, folder: Path | None = None, extra: tuple[str, ...] = ()
+) -> Path:
+    """Return the path of the library, compiled now if it is not there yet.
+
+    Args:
+        target: A key of `TARGETS`.
+        include: Folder of XLA's FFI headers.
+        folder: Where to keep it; `native` in the user's cache if absent.
+        extra: More options for the compiler.
+
+    Raises:
+        BuildError: There is no compiler, or it failed.
+    """
+    program = compiler()
+    options = (*OPTIONS, *TARGETS[target], *extra)
+    folder = cache_folder() / "native" if folder is None else folder
+    path = folder / f"kernels-{target}-{_key(program, include, options)}.so"
+    if path.exists():
+        return path
+    made = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    command = [program, *options, "-I", include, "-o", str(made)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        result = subprocess.run(
+            [*command, *map(str, sorted(SOURCES.glob("*.cc")))],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        if result.returncode != 0:
+            raise BuildError(
+                f"{program} failed with exit code {result.returncode}: "
+                f"{_first_error(result.stderr)}"
+            )
+        os.replace(made, path)
+    except OSError as error:
+        raise BuildError(f"the library cannot be written: {error}") from error
+    finally:
+        made.unlink(missing_ok=True)
+    return path
+
+
+def _key(program: str, include: str, options: tuple[str, ...]) -> str:
+    digest = hashlib.sha256()
+
+    def add(*parts: str) -> None:
+        for part in parts:
+            digest.update(part.encode() + b"\0")
+
+    version = subprocess.run(
+        [program, "--version"], capture_output=True, text=True, check=False
+    ).stdout
+    add(version, platform.machine(), *sorted(processor_flags()), *options)
+    headers = sorted(Path(include, "xla", "ffi", "api").glob("*.h"))
+    for file in (*sorted(SOURCES.glob("*.cc")), *sorted(SOURCES.glob("*.h")), *headers):
+        add(file.name, file.read_text(encoding="utf-8"))
+    return digest.hexdigest()[:16]
+
+
+def _first_error(text: str) -> str:
+    lines = [line for line in text.splitlines() if "error" in line]
+    return (lines or text.splitlines() or ["it said nothing"])[0].strip()

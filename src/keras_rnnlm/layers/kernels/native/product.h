@@ -1,0 +1,152 @@
+// A small matrix product: rows of activations times a packed panel of weights.
+//
+// A panel holds NB x kWidth columns of the weights, row after row, so that it is read
+// from front to back; in bfloat16 two rows stand interleaved, as the dot-product
+// instruction wants them. The sums of a tile of rows stay in registers.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#include "vector.h"
+
+namespace rnnlm {
+
+struct Free {
+  void operator()(void* memory) const { std::free(memory); }
+};
+template <class T>
+using Memory = std::unique_ptr<T[], Free>;
+
+template <class T>
+Memory<T> allocate(int64_t count) {
+  int64_t bytes = (std::max<int64_t>(count, 1) * sizeof(T) + 127) / 64 * 64;
+  void* memory = std::aligned_alloc(64, bytes);
+  if (memory == nullptr) throw std::bad_alloc();
+  std::memset(memory, 0, bytes);
+  return Memory<T>(static_cast<T*>(memory));
+}
+
+// Depths are even, so that bfloat16 comes in pairs.
+inline int64_t padded_depth(int64_t depth) { return (depth + 1) / 2 * 2; }
+
+// Rows of activations a little apart from powers of two, which share cache lines.
+template <class T>
+int64_t row_stride(int64_t depth) {
+  return (padded_depth(depth) + 15) / 16 * 16 + 64 / sizeof(T);
+}
+
+// Where in a panel of `columns` columns the weight (row, column) stands.
+template <class T>
+int64_t place(int64_t row, int64_t column, int64_t columns);
+template <>
+inline int64_t place<float>(int64_t row, int64_t column, int64_t columns) {
+  return row * columns + column;
+}
+template <>
+inline int64_t place<Bf16>(int64_t row, int64_t column, int64_t columns) {
+  return (row / 2) * 2 * columns + 2 * column + row % 2;
+}
+
+// out (MR, NB * kWidth) = a (MR, depth) times panel (depth, NB * kWidth).
+template <int MR, int NB>
+inline void tile(const float* a, int64_t stride, const float* panel, int64_t depth,
+                 float* out, int64_t out_stride) {
+  Vec sums[MR][NB] = {};
+  for (int64_t k = 0; k < depth; ++k) {
+    Vec weights[NB];
+#pragma GCC unroll 8
+    for (int j = 0; j < NB; ++j) weights[j] = load(panel + (k * NB + j) * kWidth);
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+      Vec value = broadcast(a[i * stride + k]);
+#pragma GCC unroll 8
+      for (int j = 0; j < NB; ++j) sums[i][j] += value * weights[j];
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i) {
+#pragma GCC unroll 8
+    for (int j = 0; j < NB; ++j) store(out + i * out_stride + j * kWidth, sums[i][j]);
+  }
+}
+
+template <int MR, int NB>
+inline void tile(const Bf16* a, int64_t stride, const Bf16* panel, int64_t depth,
+                 float* out, int64_t out_stride) {
+  Vec sums[MR][NB] = {};
+  for (int64_t k = 0; k < depth; k += 2) {
+    VecInt pairs[NB];
+#pragma GCC unroll 8
+    for (int j = 0; j < NB; ++j)
+      std::memcpy(&pairs[j], panel + (k * NB + 2 * j * kWidth), sizeof pairs[j]);
+        // (row pair k) * 2 columns, then 2 elements a column
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+      int32_t pair;
+      std::memcpy(&pair, a + i * stride + k, sizeof pair);
+#if defined(__AVX512BF16__)
+      __m512bh value = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
+#pragma GCC unroll 8
+      for (int j = 0; j < NB; ++j) {
+        sums[i][j] = reinterpret_cast<Vec>(
+            _mm512_dpbf16_ps(reinterpret_cast<__m512>(sums[i][j]), value,
+                             reinterpret_cast<__m512bh>(pairs[j])));
+      }
+#else
+      float first = from_bf16(static_cast<Bf16>(pair));
+      float second = from_bf16(static_cast<Bf16>(static_cast<uint32_t>(pair) >> 16));
+#pragma GCC unroll 8
+      for (int j = 0; j < NB; ++j) {
+        VecInt low = pairs[j] << 16, high = pairs[j] & static_cast<int32_t>(0xffff0000);
+        Vec even, odd;
+        std::memcpy(&even, &low, sizeof even);
+        std::memcpy(&odd, &high, sizeof odd);
+        sums[i][j] += first * even;
+        sums[i][j] += second * odd;
+      }
+#endif
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i) {
+#pragma GCC unroll 8
+    for (int j = 0; j < NB; ++j) store(out + i * out_stride + j * kWidth, sums[i][j]);
+  }
+}
+
+// As many rows as registers hold beside the weights.
+constexpr int kRegisters = kWidth == 16 ? 24 : 12;
+constexpr int most_rows(int blocks) {
+  return kRegisters / blocks < 12 ? kRegisters / blocks : 12;
+}
+
+template <class T>
+using Tile = void (*)(const T*, int64_t, const T*, int64_t, float*, int64_t);
+
+template <class T, int NB, int MR>
+Tile<T> tile_of(int rows) {
+  if constexpr (MR == 0) {
+    return nullptr;
+  } else {
+    return rows == MR ? static_cast<Tile<T>>(&tile<MR, NB>)
+                      : tile_of<T, NB, MR - 1>(rows);
+  }
+}
+
+// Calls use(first row, rows, function) over `rows` rows in nearly equal tiles.
+template <class T, int NB, class Use>
+void for_tiles(int64_t rows, const Use& use) {
+  constexpr int kMost = most_rows(NB);
+  int64_t tiles = (rows + kMost - 1) / kMost;
+  for (int64_t i = 0; i < tiles; ++i) {
+    int64_t begin = rows * i / tiles, end = rows * (i + 1) / tiles;
+    int count = static_cast<int>(end - begin);
+    use(begin, count, tile_of<T, NB, kMost>(count));
+  }
+}
+
+}  // namespace rnnlm
