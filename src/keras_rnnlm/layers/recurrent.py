@@ -68,7 +68,9 @@ class _KernelRNN(keras.layers.RNN):
 
     def planned_loop(self) -> str:
         """The loop that a call will take; `loop` says which one the last call took."""
-        return "keras" if self._needs_keras() else dispatch.choose(self.unroll)
+        if self._needs_keras():
+            return "keras"
+        return dispatch.choose(self._equation(), self.compute_dtype, self.unroll)
 
     def inner_loop(
         self,
@@ -170,8 +172,8 @@ class SimpleRNN(_KernelRNN, keras.layers.SimpleRNN):
         **options: as in `keras.layers.SimpleRNN`.
 
     Attributes:
-        loop: the loop that the last call took: "jax-scan", "ops-loop",
-            "tensorflow-loop" or "keras".
+        loop: the loop that the last call took: "native", "jax-scan",
+            "tensorflow-loop", "ops-loop" or "keras".
 
     Raises:
         ConfigError: if `weight_dropout` is out of range or meets an argument that
@@ -194,8 +196,8 @@ class LSTM(_KernelRNN, keras.layers.LSTM):
         **options: as in `keras.layers.LSTM`.
 
     Attributes:
-        loop: the loop that the last call took: "jax-scan", "ops-loop",
-            "tensorflow-loop" or "keras".
+        loop: the loop that the last call took: "native", "jax-scan",
+            "tensorflow-loop", "ops-loop" or "keras".
 
     Raises:
         ConfigError: if `weight_dropout` is out of range or meets an argument that
@@ -218,8 +220,8 @@ class GRU(_KernelRNN, keras.layers.GRU):
         **options: as in `keras.layers.GRU`.
 
     Attributes:
-        loop: the loop that the last call took: "jax-scan", "ops-loop",
-            "tensorflow-loop" or "keras".
+        loop: the loop that the last call took: "native", "jax-scan",
+            "tensorflow-loop", "ops-loop" or "keras".
 
     Raises:
         ConfigError: if `weight_dropout` is out of range or meets an argument that

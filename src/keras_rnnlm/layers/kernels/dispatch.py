@@ -13,16 +13,22 @@ from keras_rnnlm.layers.kernels import ops_loop
 Array = Any
 
 
-def choose(unroll: bool) -> str:
-    """The name of the kernel for the active backend.
+def choose(cell: Cell, dtype: str, unroll: bool) -> str:
+    """The name of the kernel for a cell whose products have operands of `dtype`.
 
-    "jax-scan" and "tensorflow-loop" on those backends, "ops-loop" on others and
-    wherever the steps are to be written out one after another.
+    On JAX "native" (C++) for what it serves on a CPU, else "jax-scan"; on TensorFlow
+    "tensorflow-loop"; "ops-loop" on others and wherever the steps are to be written
+    out one after another.
     """
     if unroll:
         return "ops-loop"
-    loops = {"jax": "jax-scan", "tensorflow": "tensorflow-loop"}
-    return loops.get(keras.backend.backend(), "ops-loop")
+    if keras.backend.backend() == "jax":
+        from keras_rnnlm.layers.kernels import native_recurrence
+        from keras_rnnlm.layers.kernels.native import library
+
+        native = native_recurrence.serves(cell, dtype) and library.available()
+        return "native" if native else "jax-scan"
+    return "tensorflow-loop" if keras.backend.backend() == "tensorflow" else "ops-loop"
 
 
 def run(
@@ -37,7 +43,9 @@ def run(
 ) -> tuple[Array, State]:
     """Run the kernel called `loop`; the rest is as in `ops_loop.recurrence`."""
     recurrence = ops_loop.recurrence
-    if loop == "jax-scan":
+    if loop == "native":
+        from keras_rnnlm.layers.kernels.native_recurrence import recurrence
+    elif loop == "jax-scan":
         from keras_rnnlm.layers.kernels.jax_scan import recurrence
     elif loop == "tensorflow-loop":
         from keras_rnnlm.layers.kernels.tensorflow_loop import recurrence

@@ -82,8 +82,7 @@ inline void tile(const Bf16* a, int64_t stride, const Bf16* panel, int64_t depth
     VecInt pairs[NB];
 #pragma GCC unroll 8
     for (int j = 0; j < NB; ++j)
-      std::memcpy(&pairs[j], panel + (k * NB + 2 * j * kWidth), sizeof pairs[j]);
-        // (row pair k) * 2 columns, then 2 elements a column
+      std::memcpy(&pairs[j], panel + (k * NB + 2 * j) * kWidth, sizeof pairs[j]);
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
       int32_t pair;
