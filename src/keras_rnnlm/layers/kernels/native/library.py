@@ -25,6 +25,8 @@ HANDLERS = (
     "rnnlm_lstm_backward",
     "rnnlm_gru_forward",
     "rnnlm_gru_backward",
+    "rnnlm_nats",
+    "rnnlm_nats_gradient",
 )
 
 _log = logging.getLogger("keras_rnnlm")
@@ -35,11 +37,10 @@ def available() -> bool:
     return target() is not None
 
 
-@lru_cache(maxsize=1)
 def target() -> str | None:
-    """Load the kernels; return the instruction set they were made for, None if not.
+    """Return the instruction set of the kernels in use, loaded now; None without them.
 
-    `RNNLM_NATIVE` chooses another set ("avx2", "portable"), or "off".
+    `RNNLM_NATIVE` chooses another set than the widest ("avx2", "portable"), or "off".
 
     Raises:
         ConfigError: `RNNLM_NATIVE` has another value.
@@ -50,15 +51,18 @@ def target() -> str | None:
             f"Expected RNNLM_NATIVE to be off, {', '.join(TARGETS)} or unset; "
             f"received '{wanted}'."
         )
-    if wanted == "off":
-        return None
+    return None if wanted == "off" else _loaded(wanted or best_target())
+
+
+@lru_cache(maxsize=None)
+def _loaded(wanted: str) -> str | None:
+    """Load the kernels for an instruction set; return its name, or None and say why."""
     import jax
 
     if jax.default_backend() != "cpu":
         return None
-    chosen = wanted or best_target()
     try:
-        library = ctypes.CDLL(str(build(chosen, jax.ffi.include_dir())))
+        library = ctypes.CDLL(str(build(wanted, jax.ffi.include_dir())))
     except (BuildError, OSError) as error:
         _log.warning(
             "The CPU kernels are not used: %s. XLA's own are, which take about twice "
@@ -68,20 +72,32 @@ def target() -> str | None:
         return None
     for name in HANDLERS:
         handler = jax.ffi.pycapsule(getattr(library, name))
-        jax.ffi.register_ffi_target(name, handler, platform="cpu")
-    return chosen
+        jax.ffi.register_ffi_target(f"{name}_{wanted}", handler, platform="cpu")
+    return wanted
 
 
-def call(name: str, results: Any, *arrays: Any, **attributes: Any) -> Any:
+def call(
+    name: str,
+    results: Any,
+    *arrays: Any,
+    aliases: dict[int, int] | None = None,
+    **attributes: Any,
+) -> Any:
     """Call a kernel inside a JAX computation.
 
     Args:
         name: One of `HANDLERS`.
         results: `jax.ShapeDtypeStruct`, or a list of them.
         *arrays: Its arguments.
+        aliases: Numbers of arguments whose memory takes a result, with its number.
         **attributes: Its attributes: NumPy scalars, whose types are the kernel's.
     """
     import jax
 
-    function = jax.ffi.ffi_call(name, results, vmap_method="sequential")
+    function = jax.ffi.ffi_call(
+        f"{name}_{target()}",
+        results,
+        vmap_method="sequential",
+        input_output_aliases=aliases,
+    )
     return function(*arrays, **attributes)
