@@ -29,6 +29,11 @@ os.environ["MPLCONFIGDIR"] = str(PRIVATE / "matplotlib")
 os.environ["KERAS_HOME"] = str(PRIVATE / "keras")
 os.environ["RNNLM_CACHE"] = str(PRIVATE / "cache")
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+# Compiled kernels are kept from run to run: their names say what they were made from.
+KERNELS = Path(__file__).resolve().parent.parent / ".pytest_cache" / "kernels"
+KERNELS.mkdir(parents=True, exist_ok=True)
+(PRIVATE / "cache").mkdir()
+(PRIVATE / "cache" / "native").symlink_to(KERNELS)
 # Tests compile hundreds of small programs and run each a few times: compiling quickly
 # saves a third of the time. Processes that a test starts compile as users' do where
 # that matters (tests/training/kill_and_resume.py).

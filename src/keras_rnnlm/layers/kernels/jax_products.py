@@ -5,6 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from keras_rnnlm.layers.kernels import native_product
+
 Array = Any
 
 
@@ -21,20 +23,46 @@ def product(a: Array, b: Array) -> Array:
     JAX alone would multiply the float32 gradient by a widened operand, at half the
     speed or less.
     """
-    return wide_dot(a, b)
+    return _forward(a, b)[0]
 
 
 def _forward(a: Array, b: Array) -> tuple[Array, tuple[Array, Array]]:
+    if native_product.serves(a.dtype):
+        result = native_product.product(_rows(a), b)
+        return result.reshape(*a.shape[:-1], b.shape[-1]), (a, b)
     return wide_dot(a, b), (a, b)
 
 
 def _backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     a, b = saved
+    if native_product.serves(a.dtype):
+        # The kernel rounds the gradient to 16 bits while it packs it.
+        da = native_product.product(_rows(gradient), b, transpose_b=True)
+        db = outer_product(_rows(a), _rows(gradient), a.dtype)
+        return da.reshape(a.shape).astype(a.dtype), db.astype(b.dtype)
     narrow = gradient.astype(a.dtype)
     da = wide_dot(narrow, b.T).astype(a.dtype)
-    rows_a = a.reshape(-1, a.shape[-1])
-    db = wide_dot(rows_a.T, narrow.reshape(-1, narrow.shape[-1])).astype(b.dtype)
-    return da, db
+    return da, outer_product(_rows(a), _rows(narrow), a.dtype).astype(b.dtype)
 
 
 product.defvjp(_forward, _backward)
+
+
+def outer_product(a: Array, b: Array, dtype: Any) -> Array:
+    """Sum over the rows of `a` (R, N) and `b` (R, M) of their outer products.
+
+    Args:
+        a: Left rows.
+        b: Right rows.
+        dtype: Precision of the products' operands.
+
+    Returns:
+        (N, M) in float32 or better.
+    """
+    if native_product.serves(dtype):
+        return native_product.product(a, b, transpose_a=True)
+    return wide_dot(a.astype(dtype).T, b.astype(dtype))
+
+
+def _rows(array: Array) -> Array:
+    return array.reshape(-1, array.shape[-1])

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from keras_rnnlm.layers.cells import Cell, State, columns, hold
-from keras_rnnlm.layers.kernels.jax_products import wide_dot
+from keras_rnnlm.layers.kernels.jax_products import outer_product, wide_dot
 
 Array = Any
 
@@ -204,6 +204,5 @@ def _each(
 
 def _outer(operands: Array, gradients: Array, dtype: str) -> Array:
     """Sum over time and batch of the outer products: (units, M), as one product."""
-    left = operands.astype(dtype).reshape(-1, operands.shape[-1])
-    right = gradients.astype(dtype).reshape(-1, gradients.shape[-1])
-    return wide_dot(left.T, right)
+    left = operands.reshape(-1, operands.shape[-1])
+    return outer_product(left, gradients.reshape(-1, gradients.shape[-1]), dtype)

@@ -13,7 +13,7 @@ import numpy as np
 from keras import activations
 
 from keras_rnnlm.layers.cells import Cell, GRUCell, LSTMCell, State
-from keras_rnnlm.layers.kernels.jax_products import wide_dot
+from keras_rnnlm.layers.kernels.jax_products import outer_product
 from keras_rnnlm.layers.kernels.native import library
 
 Array = Any
@@ -101,16 +101,13 @@ def _backward(
     )
     d_results = d_x if cell.additive else d_u
     # One product over all steps: the first step's operand is the state before it.
-    rows = (-1, kernel.shape[1])
-    before = jnp.concatenate([state[0][None], hidden[:-1]]).astype(dtype)
-    d_kernel = wide_dot(
-        before.reshape(-1, units).T, d_results.reshape(rows).astype(dtype)
-    ).astype(kernel.dtype)
+    before = jnp.concatenate([state[0][None], hidden[:-1]]).reshape(-1, units)
+    d_kernel = outer_product(before, d_results.reshape(-1, kernel.shape[1]), dtype)
     d_bias = None
     if bias is not None:
         d_bias = jnp.sum(d_results, axis=(0, 1)).astype(bias.dtype)
     d_state = (d_h, d_c)[: len(state)]
-    return d_x, None, d_state, d_kernel, d_bias
+    return d_x, None, d_state, d_kernel.astype(kernel.dtype), d_bias
 
 
 _differentiable.defvjp(_forward, _backward)
@@ -128,6 +125,8 @@ def _run(
 ) -> list[Array]:
     """Hidden states and cell states (T, B, units), and what the gradient needs."""
     name, count = _KERNELS[type(cell)]
+    if cell.additive and bias is not None:
+        x, bias = x + bias, None
     steps, batch, units = x.shape[0], x.shape[1], kernel.shape[0]
     each = jax.ShapeDtypeStruct((steps, batch, units), jnp.float32)
     none = jax.ShapeDtypeStruct((0,), jnp.float32)

@@ -8,10 +8,11 @@ on without them.
 import ctypes
 import logging
 import os
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.errors import ConfigError, RNNLMError
 from keras_rnnlm.layers.kernels.native.build import (
     TARGETS,
     BuildError,
@@ -25,11 +26,15 @@ HANDLERS = (
     "rnnlm_lstm_backward",
     "rnnlm_gru_forward",
     "rnnlm_gru_backward",
+    "rnnlm_product",
     "rnnlm_nats",
     "rnnlm_nats_gradient",
 )
 
 _log = logging.getLogger("keras_rnnlm")
+
+# The loaded libraries by instruction set.
+_libraries: dict[str, ctypes.CDLL] = {}
 
 
 def available() -> bool:
@@ -54,7 +59,7 @@ def target() -> str | None:
     return None if wanted == "off" else _loaded(wanted or best_target())
 
 
-@lru_cache(maxsize=None)
+@cache
 def _loaded(wanted: str) -> str | None:
     """Load the kernels for an instruction set; return its name, or None and say why."""
     import jax
@@ -70,6 +75,7 @@ def _loaded(wanted: str) -> str | None:
             error,
         )
         return None
+    _libraries[wanted] = library
     for name in HANDLERS:
         handler = jax.ffi.pycapsule(getattr(library, name))
         jax.ffi.register_ffi_target(f"{name}_{wanted}", handler, platform="cpu")
@@ -101,3 +107,33 @@ def call(
         input_output_aliases=aliases,
     )
     return function(*arrays, **attributes)
+
+
+def function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    """Return a plain C function of the library, for calls from outside JAX.
+
+    Args:
+        name: Of the function in the C++ sources.
+        result: Its `ctypes` type; None for void.
+        *arguments: Their `ctypes` types.
+
+    Raises:
+        RNNLMError: The kernels cannot be used here.
+    """
+    wanted = target()
+    if wanted is None:
+        raise RNNLMError(
+            "Expected the compiled CPU kernels, which this needs; they are switched "
+            "off, could not be compiled, or JAX has a GPU. Install g++ or clang++, "
+            "leave RNNLM_NATIVE unset, and set JAX_PLATFORMS=cpu beside a GPU."
+        )
+    return _function(wanted, name, result, arguments)
+
+
+@cache
+def _function(
+    wanted: str, name: str, result: Any, arguments: tuple[Any, ...]
+) -> Callable[..., Any]:
+    found = _libraries[wanted][name]
+    found.restype, found.argtypes = result, list(arguments)
+    return found

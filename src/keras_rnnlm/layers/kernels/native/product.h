@@ -21,13 +21,20 @@ struct Free {
 template <class T>
 using Memory = std::unique_ptr<T[], Free>;
 
+// Memory with any content, at the start of a cache line.
 template <class T>
-Memory<T> allocate(int64_t count) {
+Memory<T> allocate_raw(int64_t count) {
   int64_t bytes = (std::max<int64_t>(count, 1) * sizeof(T) + 127) / 64 * 64;
   void* memory = std::aligned_alloc(64, bytes);
   if (memory == nullptr) throw std::bad_alloc();
-  std::memset(memory, 0, bytes);
   return Memory<T>(static_cast<T*>(memory));
+}
+
+template <class T>
+Memory<T> allocate(int64_t count) {
+  Memory<T> memory = allocate_raw<T>(count);
+  std::memset(memory.get(), 0, count * sizeof(T));
+  return memory;
 }
 
 // Depths are even, so that bfloat16 comes in pairs.
@@ -39,16 +46,56 @@ int64_t row_stride(int64_t depth) {
   return (padded_depth(depth) + 15) / 16 * 16 + 64 / sizeof(T);
 }
 
-// Where in a panel of `columns` columns the weight (row, column) stands.
+// Elements of a panel from one column to the next: pairs of rows stand interleaved.
 template <class T>
-int64_t place(int64_t row, int64_t column, int64_t columns);
-template <>
-inline int64_t place<float>(int64_t row, int64_t column, int64_t columns) {
-  return row * columns + column;
+constexpr int64_t pair = sizeof(T) == sizeof(float) ? 1 : 2;
+
+// Packs `depth` rows of up to kWidth columns, `n` of which are there, into a panel of
+// `columns` columns; `panel` points at the first of these.
+inline void pack(const float* from, int64_t stride, int64_t depth, int n, float* panel,
+                 int64_t columns) {
+  for (int64_t k = 0; k < depth; ++k)
+    store(panel + k * columns, load(from + k * stride, n));
 }
-template <>
-inline int64_t place<Bf16>(int64_t row, int64_t column, int64_t columns) {
-  return (row / 2) * 2 * columns + 2 * column + row % 2;
+
+inline void pack(const float* from, int64_t stride, int64_t depth, int n, Bf16* panel,
+                 int64_t columns) {
+  for (int64_t k = 0; k < depth; k += 2) {
+    const float* row = from + k * stride;
+    Vec odd = k + 1 < depth ? load(row + stride, n) : Vec{};
+    store(to_bf16_pairs(load(row, n), odd), panel + k * columns);
+  }
+}
+
+// The same from the transposed matrix, whose rows are the panel's `count` columns. In
+// parts that stay in the nearest cache, since the panel is written across its rows.
+inline void pack_transposed(const float* from, int64_t stride, int64_t depth,
+                            int64_t count, float* panel, int64_t columns) {
+  constexpr int64_t kPart = 64;
+  for (int64_t k0 = 0; k0 < depth; k0 += kPart) {
+    int64_t k1 = std::min(k0 + kPart, depth);
+    for (int64_t j = 0; j < count; ++j) {
+      for (int64_t k = k0; k < k1; ++k) panel[k * columns + j] = from[j * stride + k];
+    }
+  }
+}
+
+inline void pack_transposed(const float* from, int64_t stride, int64_t depth,
+                            int64_t count, Bf16* panel, int64_t columns) {
+  constexpr int64_t kPart = 128;
+  for (int64_t k0 = 0; k0 < depth; k0 += kPart) {
+    int64_t part = std::min(kPart, depth - k0);
+    for (int64_t j = 0; j < count; ++j) {
+      Bf16 line[kPart + 1];
+      const float* row = from + j * stride + k0;
+      int64_t k = 0;
+      for (; k + kWidth <= part; k += kWidth) store(line + k, load(row + k), kWidth);
+      for (; k < part; ++k) line[k] = to_bf16(row[k]);
+      line[part] = 0;
+      for (k = 0; k < part; k += 2)
+        std::memcpy(panel + (k0 + k) * columns + 2 * j, line + k, 2 * sizeof(Bf16));
+    }
+  }
 }
 
 // out (MR, NB * kWidth) = a (MR, depth) times panel (depth, NB * kWidth).

@@ -55,13 +55,9 @@ void forward(const Sizes& s, const ForwardArrays& a) {
       T* panel = panels.get() + block * panel_size;
       int64_t unit = block * kWidth;
       int n = static_cast<int>(std::min<int64_t>(kWidth, units - unit));
-      for (int64_t k = 0; k < units; ++k) {
-        for (int gate = 0; gate < kGates; ++gate) {
-          const float* from = a.weights + k * row + gate * units + unit;
-          for (int lane = 0; lane < n; ++lane)
-            store_one(panel + place<T>(k, gate * kWidth + lane, kColumns), from[lane]);
-        }
-      }
+      for (int gate = 0; gate < kGates; ++gate)
+        pack(a.weights + gate * units + unit, row, units, n, panel + pair<T> * gate * kWidth,
+             kColumns);
       for (int64_t b = 0; b < s.batch; ++b)
         store(states[0].get() + b * stride + unit, load(a.h0 + b * units + unit, n), n);
     }
@@ -139,17 +135,14 @@ void backward(const Sizes& s, const BackwardArrays& a) {
 
   Team::shared().run(members, [&](int member, Barrier& barrier) {
     Share own = share(s.blocks(), member, members);
-    auto pack = [&](int64_t first, int blocks) {
-      T* panel = panels.get() + first * kWidth * depth;
-      int64_t columns = blocks * kWidth;
-      for (int64_t j = 0; j < columns && first * kWidth + j < units; ++j) {
-        const float* from = a.weights + (first * kWidth + j) * row;
-        for (int64_t k = 0; k < row; ++k)
-          store_one(panel + place<T>(k, j, columns), from[k]);
-      }
+    auto pack_units = [&](int64_t first, int blocks) {
+      int64_t unit = first * kWidth, columns = blocks * kWidth;
+      int64_t count = std::min(columns, units - unit);
+      pack_transposed(a.weights + unit * row, row, row, count,
+                      panels.get() + unit * depth, columns);
     };
     for (int64_t block = own.begin; block < own.end; block += kBackBlocks)
-      pack(block, static_cast<int>(std::min<int64_t>(kBackBlocks, own.end - block)));
+      pack_units(block, static_cast<int>(std::min<int64_t>(kBackBlocks, own.end - block)));
     int64_t begin = own.begin * kWidth, end = std::min(own.end * kWidth, units);
     for (int64_t b = 0; b < s.batch; ++b) {
       for (int64_t unit = begin; unit < end; ++unit) {

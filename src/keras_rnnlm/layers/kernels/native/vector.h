@@ -33,6 +33,10 @@ inline void store(float* to, Vec value) { std::memcpy(to, &value, sizeof value);
 // The first `count` of the elements; the others are zero, or left alone.
 inline Vec load(const float* from, int count) {
   if (count >= kWidth) return load(from);
+#if defined(__AVX512F__)
+  __mmask16 there = static_cast<__mmask16>((1u << count) - 1);
+  return reinterpret_cast<Vec>(_mm512_maskz_loadu_ps(there, from));
+#endif
   Vec value = {};
   for (int i = 0; i < count; ++i) value[i] = from[i];
   return value;
@@ -40,6 +44,10 @@ inline Vec load(const float* from, int count) {
 
 inline void store(float* to, Vec value, int count) {
   if (count >= kWidth) return store(to, value);
+#if defined(__AVX512F__)
+  __mmask16 there = static_cast<__mmask16>((1u << count) - 1);
+  return _mm512_mask_storeu_ps(to, there, reinterpret_cast<__m512>(value));
+#endif
   for (int i = 0; i < count; ++i) to[i] = value[i];
 }
 
@@ -114,6 +122,20 @@ inline float from_bf16(Bf16 value) {
   std::memcpy(&result, &bits, sizeof result);
   return result;
 }
+
+// The same for two vectors, the second in the upper halves.
+inline VecInt to_bf16_pairs(Vec low, Vec high) {
+  auto rounded = [](Vec value) {
+    VecInt bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    VecInt result = bits + 0x7fff + ((bits >> 16) & 1);
+    return value == value ? result : VecInt{} + 0x7fc00000;
+  };
+  VecInt upper = rounded(high) & static_cast<int32_t>(0xffff0000);
+  return ((rounded(low) >> 16) & 0xffff) | upper;
+}
+
+inline void store(VecInt value, void* to) { std::memcpy(to, &value, sizeof value); }
 
 inline void store(Bf16* to, Vec value, int count) {
 #if defined(__AVX512BF16__)

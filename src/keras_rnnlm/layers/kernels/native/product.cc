@@ -1,0 +1,238 @@
+// Matrix products with bfloat16 operands and float32 sums, whatever way the operands lie.
+//
+// XLA multiplies bfloat16 at full speed only where neither operand is transposed, and
+// wants float32 operands cast in a pass of their own. Here both happen while packing.
+// The threads share the packed right operand and own rows of the result.
+#include "product.h"
+
+#include "threads.h"
+#include "xla/ffi/api/ffi.h"
+
+namespace rnnlm {
+namespace {
+
+namespace ffi = xla::ffi;
+
+constexpr int kBlocks = 4;                     // vectors of columns in a panel
+constexpr int64_t kColumns = kBlocks * kWidth;
+constexpr int64_t kDepth = 768;                // of the part that is packed at a time
+
+// A matrix of float32 or bfloat16, seen as it is or transposed.
+template <class T>
+struct Matrix {
+  const T* data;
+  int64_t row, column;  // strides
+  float at(int64_t i, int64_t j) const;
+};
+
+template <>
+inline float Matrix<float>::at(int64_t i, int64_t j) const {
+  return data[i * row + j * column];
+}
+template <>
+inline float Matrix<Bf16>::at(int64_t i, int64_t j) const {
+  return from_bf16(data[i * row + j * column]);
+}
+
+inline Bf16 narrow(float value) { return to_bf16(value); }
+inline Bf16 narrow(Bf16 value) { return value; }
+
+// Copies `count` neighbours as bfloat16.
+inline void copy(const float* from, Bf16* to, int64_t count) {
+  int64_t i = 0;
+  for (; i + kWidth <= count; i += kWidth) store(to + i, load(from + i), kWidth);
+  for (; i < count; ++i) to[i] = to_bf16(from[i]);
+}
+inline void copy(const Bf16* from, Bf16* to, int64_t count) {
+  std::memcpy(to, from, count * sizeof(Bf16));
+}
+
+// Rows [begin, end) and columns [from, to) of the left operand, row after row.
+template <class T>
+void pack_rows(const Matrix<T>& a, int64_t begin, int64_t end, int64_t from, int64_t to,
+               Bf16* packed, int64_t stride) {
+  int64_t depth = to - from;
+  if (a.column == 1) {
+    for (int64_t i = begin; i < end; ++i) {
+      Bf16* row = packed + (i - begin) * stride;
+      copy(a.data + i * a.row + from, row, depth);
+      if (depth % 2) row[depth] = 0;
+    }
+    return;
+  }
+  // Transposed: squares that fit the cache, read along their lines.
+  constexpr int64_t kSquare = 32;
+  for (int64_t i0 = begin; i0 < end; i0 += kSquare) {
+    int64_t i1 = std::min(i0 + kSquare, end);
+    for (int64_t k0 = 0; k0 < depth; k0 += kSquare) {
+      int64_t k1 = std::min(k0 + kSquare, depth);
+      Bf16 square[kSquare][kSquare + 2];
+      for (int64_t k = k0; k < k1; ++k) {
+        copy(a.data + (from + k) * a.column + i0, square[k - k0], i1 - i0);
+      }
+      for (int64_t i = i0; i < i1; ++i) {
+        Bf16* row = packed + (i - begin) * stride;
+        for (int64_t k = k0; k < k1; ++k) row[k] = square[k - k0][i - i0];
+      }
+    }
+    if (depth % 2) {
+      for (int64_t i = i0; i < i1; ++i) packed[(i - begin) * stride + depth] = 0;
+    }
+  }
+}
+
+// One panel: rows [from, to) and `columns` columns from `first` of the right operand,
+// pairs of rows interleaved; missing rows and columns are zero.
+template <class T>
+void pack_panel(const Matrix<T>& b, int64_t from, int64_t to, int64_t first,
+                int64_t columns, Bf16* panel) {
+  int64_t depth = to - from;
+  if (columns < kColumns || depth % 2)
+    std::memset(panel, 0, padded_depth(depth) * kColumns * sizeof(Bf16));
+  if (b.column == 1) {
+    Bf16 even[kColumns], odd[kColumns] = {};
+    for (int64_t k = 0; k < depth; k += 2) {
+      const T* row = b.data + (from + k) * b.row + first;
+      copy(row, even, columns);
+      bool pair = k + 1 < depth;
+      if (pair) copy(row + b.row, odd, columns);
+      Bf16* out = panel + k * kColumns;
+      for (int64_t j = 0; j < columns; ++j) {
+        out[2 * j] = even[j];
+        out[2 * j + 1] = pair ? odd[j] : Bf16{0};
+      }
+    }
+    return;
+  }
+  // Transposed: a column of the panel is contiguous; 16 steps of all columns at a time.
+  constexpr int64_t kPart = 32;
+  for (int64_t k0 = 0; k0 < depth; k0 += kPart) {
+    int64_t count = std::min(kPart, depth - k0);
+    Bf16 part[kColumns][kPart];
+    for (int64_t j = 0; j < columns; ++j) {
+      copy(b.data + (first + j) * b.column + from + k0, part[j], count);
+      if (count % 2) part[j][count] = 0;
+    }
+    for (int64_t k = 0; k < count; k += 2) {
+      uint32_t* out = reinterpret_cast<uint32_t*>(panel + (k0 + k) * kColumns);
+      for (int64_t j = 0; j < columns; ++j)
+        std::memcpy(out + j, &part[j][k], sizeof(uint32_t));
+    }
+  }
+}
+
+template <class A, class B>
+void multiply(const Matrix<A>& a, const Matrix<B>& b, int64_t rows, int64_t depth,
+              int64_t columns, float* out) {
+  int64_t panels = (columns + kColumns - 1) / kColumns;
+  int64_t part = std::min(depth, kDepth);
+  int64_t stride = row_stride<Bf16>(part);
+  int64_t panel_size = padded_depth(part) * kColumns;
+  int members = static_cast<int>(std::min<int64_t>(
+      {Team::shared().size(), rows, 1 + rows * depth * columns / 100000}));
+  Memory<Bf16> right = allocate_raw<Bf16>(panels * panel_size);
+  Memory<Bf16> left = allocate_raw<Bf16>(rows * stride);
+
+  Team::shared().run(members, [&](int member, Barrier& barrier) {
+    Share own = share(rows, member, members);
+    Share packing = share(panels, member, members);
+    Bf16* mine = left.get() + own.begin * stride;
+    for (int64_t from = 0; from < depth; from += part) {
+      int64_t to = std::min(from + part, depth);
+      for (int64_t p = packing.begin; p < packing.end; ++p) {
+        pack_panel(b, from, to, p * kColumns, std::min(kColumns, columns - p * kColumns),
+                   right.get() + p * panel_size);
+      }
+      pack_rows(a, own.begin, own.end, from, to, mine, stride);
+      barrier.wait();
+      int64_t deep = padded_depth(to - from);
+      for (int64_t p = 0; p < panels; ++p) {
+        const Bf16* panel = right.get() + p * panel_size;
+        int64_t first = p * kColumns;
+        int n = static_cast<int>(std::min(kColumns, columns - first));
+        for_tiles<Bf16, kBlocks>(own.end - own.begin, [&](int64_t at, int count,
+                                                          Tile<Bf16> tile) {
+          float* to_row = out + (own.begin + at) * columns + first;
+          const Bf16* from_row = mine + at * stride;
+          if (from == 0 && n == kColumns) {
+            tile(from_row, stride, panel, deep, to_row, columns);
+            return;
+          }
+          float sums[12 * kColumns];
+          tile(from_row, stride, panel, deep, sums, kColumns);
+          for (int r = 0; r < count; ++r) {
+            float* to_columns = to_row + r * columns;
+            for (int j = 0; j < n; j += kWidth) {
+              Vec value = load(sums + r * kColumns + j);
+              if (from > 0) value += load(to_columns + j, n - j);
+              store(to_columns + j, value, n - j);
+            }
+          }
+        });
+      }
+      barrier.wait();
+    }
+  });
+}
+
+template <class T>
+Matrix<T> view(const ffi::AnyBuffer& buffer, bool transposed) {
+  int64_t width = buffer.dimensions()[1];
+  const T* data = static_cast<const T*>(buffer.untyped_data());
+  return transposed ? Matrix<T>{data, 1, width} : Matrix<T>{data, width, 1};
+}
+
+ffi::Error product(bool transpose_a, bool transpose_b, ffi::AnyBuffer a, ffi::AnyBuffer b,
+                   ffi::ResultBuffer<ffi::F32> out) {
+  auto known = [](const ffi::AnyBuffer& m) {
+    return m.dimensions().size() == 2 &&
+           (m.element_type() == ffi::F32 || m.element_type() == ffi::BF16);
+  };
+  if (!known(a) || !known(b) || out->dimensions().size() != 2)
+    return ffi::Error(ffi::ErrorCode::kInvalidArgument,
+                      "expected two matrices of float32 or bfloat16");
+  int64_t rows = a.dimensions()[transpose_a ? 1 : 0];
+  int64_t depth = a.dimensions()[transpose_a ? 0 : 1];
+  int64_t columns = b.dimensions()[transpose_b ? 0 : 1];
+  if (b.dimensions()[transpose_b ? 1 : 0] != depth || out->dimensions()[0] != rows ||
+      out->dimensions()[1] != columns)
+    return ffi::Error(ffi::ErrorCode::kInvalidArgument, "the matrices do not fit");
+  if (rows * columns == 0) return ffi::Error::Success();
+  if (depth == 0) {
+    std::memset(out->untyped_data(), 0, rows * columns * sizeof(float));
+    return ffi::Error::Success();
+  }
+  float* to = out->typed_data();
+  auto with = [&](auto left) {
+    if (b.element_type() == ffi::F32) {
+      multiply(left, view<float>(b, transpose_b), rows, depth, columns, to);
+    } else {
+      multiply(left, view<Bf16>(b, transpose_b), rows, depth, columns, to);
+    }
+  };
+  try {
+    if (a.element_type() == ffi::F32) {
+      with(view<float>(a, transpose_a));
+    } else {
+      with(view<Bf16>(a, transpose_a));
+    }
+  } catch (const std::bad_alloc&) {
+    return ffi::Error(ffi::ErrorCode::kResourceExhausted,
+                      "no memory for the packed operands of a product");
+  }
+  return ffi::Error::Success();
+}
+
+}  // namespace
+}  // namespace rnnlm
+
+extern "C" __attribute__((visibility("default"))) XLA_FFI_Error* rnnlm_product(
+    XLA_FFI_CallFrame*);
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(rnnlm_product, rnnlm::product,
+                              xla::ffi::Ffi::Bind()
+                                  .Attr<bool>("transpose_a")
+                                  .Attr<bool>("transpose_b")
+                                  .Arg<xla::ffi::AnyBuffer>()
+                                  .Arg<xla::ffi::AnyBuffer>()
+                                  .Ret<xla::ffi::Buffer<xla::ffi::F32>>());

@@ -1,0 +1,312 @@
+"""The C++ recurrences against float64 NumPy and the scan, on every instruction set."""
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.layers import cells
+from keras_rnnlm.layers.kernels.native import build
+from tests.conftest import needs_compiler, only_on
+from tests.layers import reference
+from tests.layers.kernels.test_jax_scan import CELLS, GATED, arguments, differentiate
+
+SERVED = [CELLS[1], CELLS[2]]
+SIZES = [(1, 1, 1), (3, 2, 3), (4, 1, 17), (2, 256, 5), (3, 20, 33), (2, 7, 130)]
+HERE = Path(__file__).resolve().parent
+
+
+def runnable() -> list[str]:
+    """The instruction sets that this processor can run."""
+    names = list(build.TARGETS)
+    return names[names.index(build.best_target()) :]
+
+
+@pytest.fixture(params=list(build.TARGETS))
+def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Use the kernels for one instruction set."""
+    only_on("jax")
+    needs_compiler()
+    if request.param not in runnable():
+        pytest.skip(f"this processor has no {request.param}")
+    monkeypatch.setenv("RNNLM_NATIVE", request.param)
+    from keras_rnnlm.layers.kernels.native import library
+
+    assert library.target() == request.param
+    return str(request.param)
+
+
+def unjitted() -> Any:
+    """The recurrence without its compiled wrapper, which knows no instruction set."""
+    from keras_rnnlm.layers.kernels import native_recurrence
+
+    return native_recurrence.recurrence.__wrapped__
+
+
+@pytest.mark.parametrize("cell", SERVED, ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_gradients_equal_those_of_the_scan(
+    target: str, cell: cells.Cell, masked: bool, size: tuple[int, int, int]
+) -> None:
+    import jax
+
+    from keras_rnnlm.layers.kernels import jax_scan
+
+    values = arguments(cell, *size)
+    scan = differentiate(jax_scan.recurrence, cell, "float32", masked)(*values)
+    native = differentiate(unjitted(), cell, "float32", masked)(*values)
+    for e, g in zip(jax.tree.leaves(scan), jax.tree.leaves(native), strict=True):
+        scale = 1 + np.abs(np.asarray(e)).max()
+        np.testing.assert_allclose(g, e, atol=3e-6 * scale)
+
+
+@pytest.mark.parametrize("cell", SERVED, ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize("size", [(3, 2, 3), (3, 20, 33), (2, 3, 650)], ids=str)
+def test_states_equal_the_float64_reference(
+    target: str, cell: cells.Cell, size: tuple[int, int, int]
+) -> None:
+    x, state, kernel, bias, mask = arguments(cell, *size)
+    kernel = kernel / np.sqrt(size[2])
+    hidden, last = unjitted()(cell, "float32", x, mask, state, kernel, bias)
+    # The reference projects its input itself: an identity leaves x as it is.
+    u, b = (np.asarray(v, np.float64) for v in (kernel, bias))
+    lstm = isinstance(cell, cells.LSTMCell)
+    weights = [np.eye(x.shape[-1]), u, b if lstm else np.stack([0 * b, b])]
+    expected = reference.run(
+        reference.lstm if lstm else reference.gru,
+        np.asarray(x, np.float64).swapaxes(0, 1),
+        [np.asarray(s, np.float64) for s in state],
+        weights,
+        np.asarray(mask)[:, :, 0].T,
+    )
+    np.testing.assert_allclose(
+        np.asarray(hidden).swapaxes(0, 1), expected[0], atol=2e-6
+    )
+    for e, g in zip(expected[1:], last, strict=True):
+        np.testing.assert_allclose(g, e, atol=2e-6)
+
+
+@pytest.mark.parametrize("cell", SERVED, ids=lambda c: type(c).__name__)
+def test_bfloat16_products_cost_little_precision(target: str, cell: cells.Cell) -> None:
+    import jax
+
+    values = arguments(cell, 4, 5, 40)
+    values = (*values[:2], values[2] / 6, *values[3:])
+    exact = differentiate(unjitted(), cell, "float32", True)(*values)
+    coarse = differentiate(unjitted(), cell, "bfloat16", True)(*values)
+    for e, g in zip(jax.tree.leaves(exact), jax.tree.leaves(coarse), strict=True):
+        assert g.dtype == np.float32
+        assert np.abs(g - e).max() < 0.03 * np.abs(e).max()
+        assert np.abs(g - e).max() > 0
+
+
+@pytest.mark.parametrize("cell", SERVED, ids=lambda c: type(c).__name__)
+@settings(max_examples=25, deadline=None)
+@given(
+    steps=st.integers(1, 5),
+    batch=st.integers(1, 40),
+    units=st.integers(1, 70),
+    dtype=st.sampled_from(["float32", "bfloat16"]),
+)
+def test_any_size(
+    cell: cells.Cell, steps: int, batch: int, units: int, dtype: str
+) -> None:
+    only_on("jax")
+    needs_compiler()
+    from keras_rnnlm.layers.kernels import jax_scan
+
+    x, state, kernel, bias, mask = arguments(cell, steps, batch, units)
+    kernel = kernel / np.sqrt(units)
+    hidden, last = unjitted()(cell, dtype, x, mask, state, kernel, bias)
+    expected = jax_scan.recurrence(cell, dtype, x, mask, state, kernel, bias)
+    tolerance = 2e-6 if dtype == "float32" else 5e-3
+    np.testing.assert_allclose(hidden, expected[0], atol=tolerance)
+    for e, g in zip(expected[1], last, strict=True):
+        np.testing.assert_allclose(g, e, atol=tolerance)
+
+
+@pytest.mark.parametrize("value", [1e4, -1e4, 60.0, -100.0])
+def test_extreme_inputs_saturate(target: str, value: float) -> None:
+    import jax.numpy as jnp
+
+    cell = cells.LSTMCell(*GATED)
+    x, state, kernel, _, _ = arguments(cell, 3, 2, 5)
+    x = jnp.full_like(x, value)
+    hidden, (_, c) = unjitted()(cell, "float32", x, None, state, kernel, None)
+    assert np.isfinite(hidden).all()
+    if value > 0:
+        np.testing.assert_allclose(c, np.asarray(state[1]) + 3, atol=1e-5)
+    else:
+        np.testing.assert_allclose(hidden, 0, atol=1e-30)
+
+
+def test_a_number_that_is_none_stays_seen(target: str) -> None:
+    cell = cells.LSTMCell(*GATED)
+    x, state, kernel, _, _ = arguments(cell, 3, 2, 5)
+    hidden, _ = unjitted()(
+        cell, "float32", x.at[1, 0, 2].set(np.nan), None, state, kernel, None
+    )
+    assert np.isfinite(hidden[0]).all() and np.isfinite(hidden[:, 1]).all()
+    assert np.isnan(hidden[1, 0, 2]) and np.isnan(hidden[2, 0]).all()
+
+
+def test_results_do_not_depend_on_the_number_of_threads() -> None:
+    only_on("jax")
+    needs_compiler()
+    program = """
+import hashlib, numpy as np
+from keras_rnnlm.layers import cells
+from tests.layers.kernels.test_jax_scan import GATED, arguments
+from keras_rnnlm.layers.kernels import native_recurrence
+cell = cells.GRUCell(*GATED)
+x, state, kernel, bias, mask = arguments(cell, 6, 20, 130)
+hidden, _ = native_recurrence.recurrence(cell, "float32", x, mask, state, kernel, bias)
+print(hashlib.sha256(np.asarray(hidden).tobytes()).hexdigest())
+"""
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "RNNLM_THREADS": threads, "PYTHONPATH": _path()},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "2", "3")
+    }
+    assert len(printed) == 1
+
+
+def _path() -> str:
+    root = HERE.parents[2]
+    return os.pathsep.join([str(root / "src"), str(root)])
+
+
+@pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
+def test_sanitizers_find_nothing(sanitizer: str, tmp_path: Path) -> None:
+    needs_compiler()
+    program = tmp_path / "check"
+    best = build.TARGETS[build.best_target()]
+    subprocess.run(
+        [
+            build.compiler(),
+            "-std=c++17",
+            "-O1",
+            "-g",
+            "-pthread",
+            f"-fsanitize={sanitizer}",
+            "-fno-sanitize-recover=all",
+            "-Wno-psabi",
+            *best,
+            "-I",
+            str(build.SOURCES),
+            str(HERE / "check_recurrence.cc"),
+            "-o",
+            str(program),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    # Memory is laid out afresh each time; the thread sanitizer wants it in one place.
+    command = [str(program)]
+    if shutil.which("setarch"):
+        command = ["setarch", "-R", *command]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("cases agree with the reference")
+
+
+class TestBuild:
+    """How the library is made, and what happens where it cannot be."""
+
+    def test_is_made_once(self, tmp_path: Path) -> None:
+        only_on("jax")
+        needs_compiler()
+        import jax
+
+        include = jax.ffi.include_dir()
+        path = build.build("portable", include, tmp_path)
+        before = path.stat().st_mtime_ns
+        assert build.build("portable", include, tmp_path) == path
+        assert path.stat().st_mtime_ns == before
+        assert list(tmp_path.iterdir()) == [path]
+        assert build._key("g++", include, ("-O3",)) != build._key(
+            "g++", include, ("-O2",)
+        )
+
+    def test_without_a_compiler(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CXX", "no-such-compiler")
+        with pytest.raises(build.BuildError, match="no-such-compiler"):
+            build.compiler()
+
+    def test_a_failing_compiler_is_quoted(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        bad = tmp_path / "cxx"
+        bad.write_text(
+            "#!/bin/sh\necho 'kernel.cc:1: error: no such thing' >&2\nexit 3\n"
+        )
+        bad.chmod(0o755)
+        monkeypatch.setenv("CXX", str(bad))
+        with pytest.raises(build.BuildError, match="exit code 3: .*no such thing"):
+            build.build("portable", "/nowhere", tmp_path / "cache")
+        assert not any((tmp_path / "cache").iterdir())
+
+    def test_xla_takes_over_and_one_line_says_so(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        only_on("jax")
+        from keras_rnnlm.layers.kernels import dispatch
+        from keras_rnnlm.layers.kernels.native import library
+
+        monkeypatch.setenv("CXX", "no-such-compiler")
+        monkeypatch.setenv("RNNLM_NATIVE", "")
+        library._loaded.cache_clear()
+        try:
+            with caplog.at_level(logging.WARNING, "keras_rnnlm"):
+                for _ in range(3):
+                    chosen = dispatch.choose(cells.LSTMCell(*GATED), "float32", False)
+                    assert chosen == "jax-scan"
+            (record,) = caplog.records
+            assert "no C++ compiler" in record.getMessage()
+        finally:
+            library._loaded.cache_clear()
+
+    def test_can_be_turned_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        only_on("jax")
+        from keras_rnnlm.layers.kernels.native import library
+
+        monkeypatch.setenv("RNNLM_NATIVE", "off")
+        assert not library.available()
+        monkeypatch.setenv("RNNLM_NATIVE", "fast")
+        with pytest.raises(ConfigError, match="received 'fast'"):
+            library.available()
+
+
+@pytest.mark.parametrize(
+    ("cell", "dtype"),
+    [
+        (cells.ElmanCell(GATED[0]), "float32"),
+        (cells.ResetBeforeGRUCell(*GATED), "float32"),
+        (cells.LSTMCell(*GATED), "float64"),
+        (cells.LSTMCell(*GATED), "float16"),
+        (cells.LSTMCell(GATED[1], GATED[1]), "float32"),
+    ],
+)
+def test_what_the_kernels_do_not_serve(cell: cells.Cell, dtype: str) -> None:
+    only_on("jax")
+    from keras_rnnlm.layers.kernels import native_recurrence
+
+    assert not native_recurrence.serves(cell, dtype)
