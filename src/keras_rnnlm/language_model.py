@@ -17,6 +17,7 @@ from keras_rnnlm.models.folder import load_folder, save_folder
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import assign_weights, weight_arrays
 from keras_rnnlm.scoring.lines import LineScore, score_lines
+from keras_rnnlm.scoring.nbest import score_nbest
 from keras_rnnlm.scoring.protocols import parse_protocol
 from keras_rnnlm.scoring.report import Report, evaluate
 
@@ -122,6 +123,27 @@ class LanguageModel:
             batch_size: Most lines scored side by side; no score depends on it.
         """
         return score_lines(self._network(), self.tokenizer, lines, batch_size)
+
+    def score_nbest(self, lists: Iterable[Sequence[str]]) -> Iterator[list[LineScore]]:
+        """Score n-best lists: the hypotheses of each utterance.
+
+        Every hypothesis gets the score that `score` gives it. Prefixes common to
+        several hypotheses are computed once, so this takes a fraction of the time.
+
+        Args:
+            lists: For each utterance its hypotheses; may be an iterator without end.
+
+        Returns:
+            For each utterance, in order, the scores of its hypotheses.
+
+        Example:
+            >>> lists = [["the cat sat", "the cat sad"], ["a dog", "a dock"]]
+            >>> for scores in lm.score_nbest(lists):
+            ...     print(max(scores, key=lambda score: score.total).text)
+            the cat sat
+            a dog
+        """
+        return score_nbest(self._network(), self.tokenizer, lists)
 
     def generate(
         self,

@@ -1,17 +1,45 @@
 """Inference functions compiled by the active backend."""
 
+import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
 
+# By network and function. An entry holds its network by a weak proxy: by a strong
+# reference, it would keep its own key alive.
+_functions: weakref.WeakKeyDictionary[keras.Model, dict[Any, Callable[..., Any]]]
+_functions = weakref.WeakKeyDictionary()
 
-def compiled(network: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+
+def compiled_once(
+    network: Any, function: Callable[..., Any], donated: tuple[int, ...] = ()
+) -> Callable[..., Any]:
+    """Return `compiled` of `function(network, ...)`, the same one each time.
+
+    Args:
+        network: A built Keras model; it is not kept alive.
+        function: A function of a module; its first argument is the network.
+        donated: Which of its further arguments (from 0) are given away: see `compiled`.
+    """
+    known = _functions.setdefault(network, {})
+    if function not in known:
+        proxy = weakref.proxy(network)
+        known[function] = compiled(proxy, partial(function, proxy), donated)
+    return known[function]
+
+
+def compiled(
+    network: Any, function: Callable[..., Any], donated: tuple[int, ...] = ()
+) -> Callable[..., Any]:
     """Compile `function`, which uses the network's weights but changes none.
 
     Args:
         network: A built Keras model.
         function: Takes and returns (nested tuples, lists or dicts of) tensors.
+        donated: Which arguments the caller gives away: on JAX results are written into
+            their memory, and they cannot be used again.
 
     Returns:
         A callable of the same arguments, arrays allowed. It always uses the network's
@@ -19,7 +47,7 @@ def compiled(network: Any, function: Callable[..., Any]) -> Callable[..., Any]:
     """
     backend = keras.backend.backend()
     if backend == "jax":
-        return _compiled_jax(network, function)
+        return _compiled_jax(network, function, donated)
     if backend == "tensorflow":
         return _compiled_tensorflow(function)
     if backend == "torch":
@@ -30,17 +58,20 @@ def compiled(network: Any, function: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
-def _compiled_jax(network: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+def _compiled_jax(
+    network: Any, function: Callable[..., Any], donated: tuple[int, ...]
+) -> Callable[..., Any]:
     import jax
 
-    @jax.jit
-    def pure(values: list[Any], arguments: tuple[Any, ...]) -> Any:
+    def pure(values: list[Any], *arguments: Any) -> Any:
         mapping = list(zip(network.variables, values, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
             return function(*arguments)
 
+    pure = jax.jit(pure, donate_argnums=[1 + i for i in donated])
+
     def call(*arguments: Any) -> Any:
-        return pure([variable.value for variable in network.variables], arguments)
+        return pure([variable.value for variable in network.variables], *arguments)
 
     return call
 

@@ -54,6 +54,48 @@ class LineScore:
         return perplexity(-self.total, count) if count else None
 
 
+@dataclass(frozen=True, eq=False)
+class EncodedLine:
+    """A line ready to be scored.
+
+    Attributes:
+        text: The line, without its line end.
+        ids: int32 (tokens + 1,) what it begins after, then its tokens and its line
+            end; without line ends in the vocabulary just its tokens, (tokens,).
+        oov: bool, of the shape of `ids`: which were not in the vocabulary.
+    """
+
+    text: str
+    ids: NDArray[np.int32]
+    oov: NDArray[np.bool_]
+
+    @staticmethod
+    def of(text: str, tokenizer: Tokenizer) -> "EncodedLine":
+        """Encode a line, which holds no line end at its end."""
+        line_end = tokenizer.line_end_id
+        if line_end is None:
+            found, unknown = tokenizer.encode_with_oov(text)
+            ids = np.asarray(found, np.int32)
+        else:
+            found, unknown = tokenizer.encode_with_oov(text + "\n")
+            ids = np.empty(len(found) + 1, np.int32)
+            ids[0], ids[1:] = line_end, found
+        oov = np.zeros(len(ids), np.bool_)
+        oov[unknown + (len(ids) - len(found))] = True
+        return EncodedLine(text, ids, oov)
+
+    def scored(self, tokenizer: Tokenizer, nats: NDArray[np.float32]) -> LineScore:
+        """Return the score, given the nats of all ids but the first."""
+        targets, tokens = self.ids[1:], tokenizer.tokens
+        return LineScore(
+            text=self.text,
+            tokens=[tokens[token] for token in targets.tolist()],
+            ids=targets,
+            log_probabilities=-nats.astype(np.float64),
+            oov=self.oov[1:],
+        )
+
+
 def score_lines(
     network: keras.Model,
     tokenizer: Tokenizer,
@@ -100,26 +142,12 @@ def _score_block(
     batch_size: int | None,
 ) -> Iterator[LineScore]:
     """Encode and score the lines of one block together."""
-    # What a line begins after: a line end, or nothing if the vocabulary has none.
-    before = [] if tokenizer.line_end_id is None else [tokenizer.line_end_id]
-    line_end = "" if tokenizer.line_end_id is None else "\n"
-    encoded = [tokenizer.encode_with_oov(line + line_end) for line in block]
-    ids = np.concatenate([np.append(before, ids) for ids, _ in encoded]).astype(
-        np.int32
-    )
-    lengths = np.array([len(before) + len(ids) for ids, _ in encoded], np.int64)
+    encoded = [EncodedLine.of(line, tokenizer) for line in block]
+    ids = np.concatenate([line.ids for line in encoded])
+    lengths = np.array([len(line.ids) for line in encoded], np.int64)
     stops = np.cumsum(lengths)
     starts = np.minimum(stops - lengths + 1, stops)
     scored = score_segments(network, ids, starts, stops, batch_size)
     bounds = itertools.pairwise(scored.offsets.tolist())
-    for i, (line, (first, last)) in enumerate(zip(block, bounds, strict=True)):
-        targets = ids[starts[i] : stops[i]]
-        oov = np.zeros(lengths[i], np.bool_)
-        oov[np.asarray(encoded[i][1], np.int64) + len(before)] = True
-        yield LineScore(
-            text=line,
-            tokens=[tokenizer.tokens[token] for token in targets.tolist()],
-            ids=targets,
-            log_probabilities=-scored.nats[first:last].astype(np.float64),
-            oov=oov[1:],
-        )
+    for line, (first, last) in zip(encoded, bounds, strict=True):
+        yield line.scored(tokenizer, scored.nats[first:last])

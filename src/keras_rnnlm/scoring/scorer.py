@@ -10,10 +10,8 @@ Only (rows, steps) arrays come back from a call: the logits stay inside, and the
 of steps is chosen so that they stay below `LOGITS_BYTES`.
 """
 
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import keras
@@ -21,10 +19,10 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from keras_rnnlm.errors import InputError
 from keras_rnnlm.layers.kernels.cross_entropy import sparse_cross_entropy
-from keras_rnnlm.models.compiled import compiled
+from keras_rnnlm.models.compiled import compiled_once
 from keras_rnnlm.models.metrics import likeliest
+from keras_rnnlm.scoring.checks import check_ids, check_nats
 
 BATCH_SIZE = 64
 STEPS = (8, 32, 128, 512)
@@ -38,7 +36,6 @@ _CALL_COST = 32
 _LONG = 4096
 
 Progress = Callable[[int, int], None]
-Chunk = Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,12 +98,7 @@ def score_segments(
         done += len(places)
         if progress is not None:
             progress(done, total)
-    if not np.isfinite(nats).all():
-        raise InputError(
-            "Expected probabilities from the network, received values that are not "
-            "numbers: its weights are damaged, or training went astray. Use an "
-            "earlier checkpoint, or train with a lower learning rate."
-        )
+    check_nats(nats)
     return SegmentScores(nats, correct, offsets)
 
 
@@ -130,7 +122,7 @@ class _Batch:
         self._positions = min(POSITIONS, LOGITS_BYTES // logits_bytes)
         widest = max(1, self._positions // STEPS[0])
         rows = min(batch_size, widest, _round_up(len(self._queue)))
-        self._chunk = _chunk_function(network)
+        self._chunk = compiled_once(network, _score_chunk)
         self._state = keras.tree.map_structure(
             ops.convert_to_numpy, network.initial_state(rows)
         )
@@ -162,7 +154,7 @@ class _Batch:
         at = np.where(counted, self._position[:, None] + step, 1)
         inputs = np.where(counted, ids[at - 1], 0).astype(np.int32)
         targets = np.where(counted, ids[at], 0).astype(np.int32)
-        self._check_ids(inputs, targets)
+        check_ids(self._vocabulary_size, inputs, targets)
         nats, correct, self._state = self._chunk(
             inputs, targets, self._fresh.copy(), self._state
         )
@@ -177,16 +169,6 @@ class _Batch:
             ops.convert_to_numpy(nats)[counted],
             ops.convert_to_numpy(correct)[counted],
         )
-
-    def _check_ids(self, *arrays: NDArray[np.int32]) -> None:
-        """Refuse ids outside the vocabulary, which the backends let pass."""
-        largest = max(int(array.max()) for array in arrays)
-        if largest >= self._vocabulary_size:
-            raise InputError(
-                f"Expected token ids below {self._vocabulary_size}, the size of the "
-                f"network's vocabulary, received {largest}. Encode the text with the "
-                "tokenizer of this network."
-            )
 
     def _steps(self) -> int:
         """Choose the number of steps that wastes least: most targets for the work."""
@@ -214,20 +196,6 @@ class _Batch:
 def _round_up(rows: int) -> int:
     """Return the next power of two, so that few batch sizes are ever compiled."""
     return 1 << max(rows - 1, 0).bit_length()
-
-
-# One compiled function a network. It holds the network by a weak proxy: by a strong
-# reference, an entry would keep its own key alive.
-_chunk_functions: weakref.WeakKeyDictionary[keras.Model, Chunk]
-_chunk_functions = weakref.WeakKeyDictionary()
-
-
-def _chunk_function(network: keras.Model) -> Chunk:
-    """Return the compiled `_score_chunk` of a network, the same one each time."""
-    if network not in _chunk_functions:
-        proxy = weakref.proxy(network)
-        _chunk_functions[network] = compiled(proxy, partial(_score_chunk, proxy))
-    return _chunk_functions[network]
 
 
 def _score_chunk(
