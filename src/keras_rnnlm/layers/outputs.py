@@ -5,6 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_rnnlm.layers.kernels import softmax
+from keras_rnnlm.layers.kernels.fused_cross_entropy import FusedCrossEntropy
+from keras_rnnlm.layers.kernels.one_pass import Outcome
 from keras_rnnlm.layers.kernels.products import accumulator, product
 
 Array = Any
@@ -18,6 +21,10 @@ class Output(keras.layers.Layer):
     passed at each call, so that the layer that made it remains its only owner; free,
     the layer has a `kernel` (D, V) of its own. Under a mixed policy the operands of
     the product are 16-bit, its sums and the bias float32.
+
+    `cross_entropy` computes what a training step needs of the logits without ever
+    having all of them in memory; `loop` says what its last call ran, "native" (C++)
+    or "chunks" (the backend's own operations).
 
     Args:
         vocabulary_size: V, the number of logits.
@@ -62,6 +69,7 @@ class Output(keras.layers.Layer):
         self.supports_masking = True
         self.kernel: Any = None
         self.bias: Any = None
+        self.loop: str | None = None
 
     def build(self, hidden_shape: Any, embeddings_shape: Any = None) -> None:
         """Make the bias and, unless tied, the matrix."""
@@ -71,6 +79,8 @@ class Output(keras.layers.Layer):
                 shape=(hidden_shape[-1], self.vocabulary_size),
                 initializer=self.kernel_initializer,
                 name="kernel",
+                # Cast for a product alone, so that its gradient stays in float32.
+                autocast=False,
             )
         if self.use_bias:
             # Not cast to 16 bits under a mixed policy: it is added to float32 sums.
@@ -87,11 +97,62 @@ class Output(keras.layers.Layer):
         if self.tied:
             matrix = ops.transpose(ops.cast(embeddings, self.compute_dtype))
         else:
-            matrix = ops.convert_to_tensor(self.kernel)
+            matrix = ops.cast(self.kernel, self.compute_dtype)
         logits = product(hidden, matrix)
         if self.bias is None:
             return logits
         return logits + ops.cast(self.bias, accumulator(self.compute_dtype))
+
+    def log_probabilities(self, hidden: Array, embeddings: Array = None) -> Array:
+        """Natural log-probabilities (..., V) of hidden vectors; arguments as in call.
+
+        They sum to one exactly, whatever `cross_entropy` does in training.
+        """
+        return ops.log_softmax(
+            self(hidden) if embeddings is None else self(hidden, embeddings), axis=-1
+        )
+
+    def cross_entropy(
+        self,
+        hidden: Array,
+        targets: Array,
+        weights: Array,
+        embeddings: Array = None,
+        training: bool = False,
+    ) -> Outcome:
+        """The loss of targets in one pass, of its logits one chunk at a time.
+
+        Args:
+            hidden: (..., D).
+            targets: (...) of integers in [0, V).
+            weights: (...): of each position in the loss; not differentiated by.
+            embeddings: (V, D), if tied.
+            training: Whether the loss will be differentiated.
+
+        Returns:
+            Loss (a scalar, in nats), and nats and correctness (...) of each target.
+        """
+        self._check(hidden.shape, None if embeddings is None else embeddings.shape)
+        self.loop = self.planned_loop()
+        function = FusedCrossEntropy(self.tied, self.compute_dtype, self.loop)
+        found = function(
+            ops.reshape(hidden, (-1, hidden.shape[-1])),
+            ops.convert_to_tensor(embeddings if self.tied else self.kernel),
+            None if self.bias is None else ops.convert_to_tensor(self.bias),
+            ops.reshape(ops.cast(targets, "int32"), (-1,)),
+            ops.reshape(weights, (-1,)),
+            training,
+        )
+        shape = ops.shape(targets)
+        return Outcome(
+            found.loss,
+            ops.reshape(found.nats, shape),
+            ops.reshape(found.correct, shape),
+        )
+
+    def planned_loop(self) -> str:
+        """What `cross_entropy` will run; `loop` says what its last call ran."""
+        return softmax.choose(self.compute_dtype)
 
     def _check(self, hidden_shape: Any, embeddings_shape: Any) -> None:
         if not self.tied:

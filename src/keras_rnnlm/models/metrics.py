@@ -32,11 +32,7 @@ class TokenCrossEntropy(keras.losses.Loss):
         nats = self.call(y_true, y_pred)
         if sample_weight is None:
             return ops.mean(nats)
-        weight = ops.cast(sample_weight, nats.dtype)
-        while len(weight.shape) < len(nats.shape):  # weights of rows
-            weight = ops.expand_dims(weight, -1)
-        weight = ops.broadcast_to(weight, ops.shape(nats))
-        return ops.sum(nats * weight) / ops.maximum(ops.sum(weight), 1e-9)
+        return ops.sum(nats * loss_weights(nats, sample_weight))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the nats of every target, of the shape of `y_true`."""
@@ -46,6 +42,22 @@ class TokenCrossEntropy(keras.losses.Loss):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor."""
         return {"name": self.name, "dtype": self.dtype}
+
+
+def token_weights(tokens: Any, sample_weight: Any) -> Any:
+    """Return the weight of each token in float32: of its own, or of its row; ones."""
+    if sample_weight is None:
+        return ops.ones(ops.shape(tokens), "float32")
+    weight = ops.cast(sample_weight, "float32")
+    while len(weight.shape) < len(tokens.shape):  # weights of rows
+        weight = ops.expand_dims(weight, -1)
+    return ops.broadcast_to(weight, ops.shape(tokens))
+
+
+def loss_weights(tokens: Any, sample_weight: Any) -> Any:
+    """Return the share of each token in a batch's loss: its weight by their sum."""
+    weight = token_weights(tokens, sample_weight)
+    return weight / ops.maximum(ops.sum(weight), 1e-9)
 
 
 def likeliest(logits: Any, targets: Any) -> Any:
@@ -78,6 +90,10 @@ class TokenAccuracy(keras.metrics.Mean):
         right = likeliest(ops.convert_to_tensor(y_pred), ops.convert_to_tensor(y_true))
         return super().update_state(ops.cast(right, "float32"), sample_weight)
 
+    def add(self, nats: Any, correct: Any, weights: Any) -> None:
+        """Add a batch by what a pass over it found; all are (batch, time)."""
+        super().update_state(correct, weights)
+
 
 @keras.saving.register_keras_serializable("keras_rnnlm")
 class Perplexity(keras.metrics.Mean):
@@ -92,6 +108,10 @@ class Perplexity(keras.metrics.Mean):
         logits = ops.cast(ops.convert_to_tensor(y_pred), "float32")
         nats = sparse_cross_entropy(logits, ops.cast(y_true, "int32"))
         return super().update_state(nats, sample_weight)
+
+    def add(self, nats: Any, correct: Any, weights: Any) -> None:
+        """Add a batch by what a pass over it found; all are (batch, time)."""
+        super().update_state(nats, weights)
 
     def result(self) -> Any:
         """Return the perplexity of everything seen since the last reset."""

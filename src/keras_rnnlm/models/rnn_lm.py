@@ -16,16 +16,17 @@ from keras_rnnlm.layers import (
     Output,
     SimpleRNN,
 )
+from keras_rnnlm.layers.kernels.one_pass import Outcome
 from keras_rnnlm.models.carried_state import CarriedState, State
 from keras_rnnlm.models.initial_weights import initialise
-from keras_rnnlm.models.metrics import Perplexity, TokenAccuracy, TokenCrossEntropy
+from keras_rnnlm.models.one_pass_training import OnePassTraining
 from keras_rnnlm.models.tensorflow_batches import with_open_lengths
 
 CELLS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
 
 
 @keras.saving.register_keras_serializable("keras_rnnlm")
-class RNNLM(keras.Model):
+class RNNLM(OnePassTraining):
     """Embedding, recurrent layers and a softmax over the vocabulary.
 
     The architecture is that of Mikolov et al. (2010) with the cells and dropout of
@@ -77,7 +78,8 @@ class RNNLM(keras.Model):
         name: str | None = None,
     ) -> None:
         """Build the network with its initial weights; see the class for arguments."""
-        super().__init__(name=name, dtype=dtype)
+        # Layers cast for themselves; the weights of a loss must not become 16-bit.
+        super().__init__(name=name, dtype=dtype, autocast=False)
         embedding = units if embedding is None else embedding
         if cell not in CELLS:
             raise ValueError(
@@ -179,17 +181,26 @@ class RNNLM(keras.Model):
     # -- the forward pass ---------------------------------------------------------
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Return float32 logits (batch, time, vocabulary)."""
+        """Return float32 logits (batch, time, vocabulary).
+
+        For a dict with `targets` and `weights` (batch, time) instead what a pass over
+        them found: `loss`, and `nats` and `correct` (batch, time).
+        """
         training = bool(training)
-        if not isinstance(inputs, dict):
-            state = self.initial_state(ops.shape(inputs)[0])
-            return self.logits(self.hidden(inputs, state, training)[0])
-        tokens, carry = inputs["tokens"], inputs["carry"]
-        hidden, state = self.hidden(
-            tokens, self.carried.read(carry, training), training
+        given = inputs if isinstance(inputs, dict) else {"tokens": inputs}
+        tokens, carry = given["tokens"], given.get("carry")
+        state = (
+            self.initial_state(ops.shape(tokens)[0])
+            if carry is None
+            else self.carried.read(carry, training)
         )
-        self.carried.write(state, carry, training)
-        return self.logits(hidden)
+        hidden, state = self.hidden(tokens, state, training)
+        if carry is not None:
+            self.carried.write(state, carry, training)
+        if "targets" not in given:
+            return self.logits(hidden)
+        targets, weights = given["targets"], given["weights"]
+        return self.cross_entropy(hidden, targets, weights, training)._asdict()
 
     def initial_state(self, batch_size: Any) -> State:
         """Return the zero state: per layer a tuple of float32 (batch, units)."""
@@ -228,9 +239,33 @@ class RNNLM(keras.Model):
 
     def logits(self, hidden: Any) -> Any:
         """Return float32 logits (batch, time, vocabulary) of hidden vectors."""
-        if self.output_layer.tied:
-            return self.output_layer(hidden, self.embedding.embeddings)
-        return self.output_layer(hidden)
+        return self.output_layer(hidden, *self._matrix())
+
+    def log_probabilities(self, hidden: Any) -> Any:
+        """Return natural log-probabilities (batch, time, vocabulary) in float32."""
+        return self.output_layer.log_probabilities(hidden, *self._matrix())
+
+    def cross_entropy(
+        self, hidden: Any, targets: Any, weights: Any = None, training: bool = False
+    ) -> Outcome:
+        """Compare hidden vectors with targets, without all logits in memory.
+
+        Args:
+            hidden: (batch, time, width).
+            targets: Integer ids (batch, time).
+            weights: (batch, time): of each token in the loss; all one if absent.
+            training: Whether the loss will be differentiated.
+        """
+        if weights is None:
+            weights = ops.ones(ops.shape(targets), "float32")
+        matrix = self._matrix()[0] if self.output_layer.tied else None
+        return self.output_layer.cross_entropy(
+            hidden, targets, weights, matrix, training
+        )
+
+    def _matrix(self) -> tuple[Any, ...]:
+        """The embedding matrix, if the output layer is tied to it."""
+        return (self.embedding.embeddings,) if self.output_layer.tied else ()
 
     def step(self, tokens: Any, state: State) -> tuple[Any, State]:
         """Predict what follows: the one call on which all inference stands.
@@ -249,35 +284,10 @@ class RNNLM(keras.Model):
         hidden, state = self.hidden(
             ops.expand_dims(tokens, 1) if one else tokens, state
         )
-        log_probabilities = ops.log_softmax(self.logits(hidden), axis=-1)
+        log_probabilities = self.log_probabilities(hidden)
         return (log_probabilities[:, 0] if one else log_probabilities), state
 
     # -- Keras's training interface -----------------------------------------------
-
-    def compile(
-        self,
-        optimizer: Any = "adam",
-        loss: Any = None,
-        *,
-        weighted_metrics: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        """Compile as Keras does; loss, accuracy and perplexity come by themselves.
-
-        Args:
-            optimizer: As in `keras.Model.compile`.
-            loss: `TokenCrossEntropy` when None.
-            weighted_metrics: Accuracy and perplexity when None; `[]` for none.
-            **kwargs: Passed on to `keras.Model.compile`.
-        """
-        if weighted_metrics is None:
-            weighted_metrics = [TokenAccuracy(), Perplexity()]
-        super().compile(
-            optimizer=optimizer,
-            loss=TokenCrossEntropy() if loss is None else loss,
-            weighted_metrics=weighted_metrics,
-            **kwargs,
-        )
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train as `keras.Model.fit` does, but in the order of the data.

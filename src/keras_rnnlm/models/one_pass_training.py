@@ -1,0 +1,119 @@
+"""Training in which loss and metrics come out of one pass over the targets.
+
+Keras's training step calls the model for its predictions, then the loss and every
+metric for what they make of them: for a language model four passes over logits of
+(batch, time, vocabulary), all kept in memory. Here the targets go into the model
+together with the tokens, and it returns nats and correctness in place of logits.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_rnnlm.models.metrics import (
+    Perplexity,
+    TokenAccuracy,
+    TokenCrossEntropy,
+    loss_weights,
+    token_weights,
+)
+
+_METRICS = (TokenAccuracy, Perplexity)
+
+
+class OnePassTraining(keras.Model):
+    """A model whose `call` returns `Outcome._asdict()` for a dict with `targets`.
+
+    That dict holds `tokens`, `targets` and `weights` (batch, time), the weights' sum
+    being one, beside what else a batch has. The targets are handed over where the loss
+    is `TokenCrossEntropy` and all metrics are this package's; with any other loss or
+    metric the model is called without them, and loss and metrics are given its logits.
+    """
+
+    one_pass = False
+
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        loss: Any = None,
+        *,
+        weighted_metrics: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Compile as Keras does; loss, accuracy and perplexity come by themselves.
+
+        Args:
+            optimizer: As in `keras.Model.compile`.
+            loss: `TokenCrossEntropy` when None.
+            weighted_metrics: Accuracy and perplexity when None; `[]` for none.
+            **kwargs: Passed on to `keras.Model.compile`.
+        """
+        loss = TokenCrossEntropy() if loss is None else loss
+        if weighted_metrics is None:
+            weighted_metrics = [TokenAccuracy(), Perplexity()]
+        listed = isinstance(weighted_metrics, list | tuple)
+        self.one_pass = (
+            type(loss) is TokenCrossEntropy
+            and listed
+            and all(type(metric) in _METRICS for metric in weighted_metrics)
+            and not kwargs.get("metrics")
+            and kwargs.get("loss_weights") is None
+        )
+        super().compile(
+            optimizer=optimizer, loss=loss, weighted_metrics=weighted_metrics, **kwargs
+        )
+
+    def train_step(self, *arguments: Any) -> Any:
+        """One step of training; on JAX the state comes before the data."""
+        *state, data = arguments
+        return super().train_step(*state, self._with_targets(data))
+
+    def test_step(self, *arguments: Any) -> Any:
+        """One step of evaluation; on JAX the state comes before the data."""
+        *state, data = arguments
+        return super().test_step(*state, self._with_targets(data))
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Return the loss, which the model's call may have computed already."""
+        if not isinstance(y_pred, dict):
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        return sum((ops.sum(loss) for loss in self.losses), start=y_pred["loss"])
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Update the metrics and return what they stand at."""
+        if not isinstance(y_pred, dict):
+            found: dict[str, Any] = super().compute_metrics(x, y, y_pred, sample_weight)
+            return found
+        nats, correct = y_pred["nats"], y_pred["correct"]
+        if self._compile_metrics is not None:
+            weights = token_weights(nats, sample_weight)
+            for metric in self._compile_metrics.metrics:
+                metric.add(ops.stop_gradient(nats), correct, weights)
+        result: dict[str, Any] = self.get_metrics_result()
+        return result
+
+    def _with_targets(self, data: Any) -> Any:
+        """Put the targets beside the tokens of a batch, if they are to go there."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        inputs = x if isinstance(x, dict) else {"tokens": x}
+        shape = getattr(inputs.get("tokens"), "shape", None)
+        if not self.one_pass or y is None or isinstance(y, dict | list | tuple):
+            return data
+        if shape is None or len(shape) != len(y.shape):
+            return data
+        inputs = {
+            **inputs,
+            "targets": ops.cast(y, "int32"),
+            "weights": loss_weights(y, sample_weight),
+        }
+        return inputs, y, sample_weight
