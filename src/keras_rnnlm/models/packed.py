@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_rnnlm.errors import ConfigError, InputError, RNNLMError
+from keras_rnnlm.errors import ConfigError, InputError
 from keras_rnnlm.layers import Output
 from keras_rnnlm.layers.kernels import decode
 from keras_rnnlm.layers.kernels.native import library
