@@ -30,6 +30,7 @@ FLOORS = {
     "generation": 4,
     "language_model": 5,
     "training": 6,
+    "bench": 7,
     "cli": 8,
     "__main__": 9,
 }
@@ -113,7 +114,7 @@ def test_data_knows_keras_in_streams_alone() -> None:
 def test_all_that_is_imported_is_declared() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = list(project["project"]["dependencies"])
-    for extra in ("tensorflow", "torch", "jieba"):
+    for extra in ("tensorflow", "torch", "jieba", "onnx"):
         wanted += project["project"]["optional-dependencies"][extra]
     declared = {re.split(r"[^\w-]", line)[0] for line in wanted}
     declared = {name.removesuffix("-cpu").lower() for name in declared}
@@ -128,7 +129,9 @@ def test_no_file_is_too_long() -> None:
     assert not {str(p): n for p, n in lengths.items() if n > 400}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["recipes"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["bench", "--help"], ["recipes"]]
+)
 def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
     script = (
         "import sys; from keras_rnnlm.cli.main import run; "

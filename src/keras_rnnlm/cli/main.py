@@ -23,6 +23,7 @@ import click
 from keras_rnnlm import __version__
 from keras_rnnlm.allocator import keep_freed_memory
 from keras_rnnlm.cli.base import Session, Verbs
+from keras_rnnlm.cli.bench import bench
 from keras_rnnlm.cli.demo import demo
 from keras_rnnlm.cli.evaluate import evaluate
 from keras_rnnlm.cli.generate import generate
@@ -49,7 +50,7 @@ def rnnlm() -> None:
     """
 
 
-for _verb in (demo, train, evaluate, score, generate, info, recipes):
+for _verb in (demo, train, evaluate, score, generate, info, recipes, bench):
     rnnlm.add_command(_verb)
 
 

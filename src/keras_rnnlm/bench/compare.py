@@ -1,0 +1,228 @@
+"""The comparison: contestants take turns, A B C A B C; the median of each counts."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from typing import Any
+
+from keras_rnnlm.bench.ceilings import DTYPES
+from keras_rnnlm.bench.machine import machine, versions
+from keras_rnnlm.bench.peers import Peer
+from keras_rnnlm.bench.process import ContestantFailed, Process
+from keras_rnnlm.bench.workloads import Workload
+
+FORMAT = 1
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure.
+
+    Attributes:
+        workloads: The models.
+        tasks: Any of `training`, `scoring`, `generation`.
+        peers: The contestants.
+        rounds: How often each takes its turn.
+        seconds: How long a turn is, about.
+        ceiling_seconds: How long to multiply matrices of one shape.
+        command: What was typed, for the record.
+    """
+
+    workloads: Sequence[Workload]
+    tasks: Sequence[str]
+    peers: Sequence[Peer]
+    rounds: int
+    seconds: float
+    ceiling_seconds: float
+    command: str
+
+
+def benchmark(plan: Plan, tell: Tell) -> dict[str, Any]:
+    """Measure this machine's ceilings, then everybody at everything.
+
+    Args:
+        plan: What to measure.
+        tell: Called with a line for people now and then.
+
+    Returns:
+        A record ready for JSON: `kind`, `format`, `date` (UTC), `command`, `machine`,
+        `versions`, `rounds`, `seconds`, `ceiling` (see `ceilings`), `bandwidth`, and
+        the lists `results`, `missing` (not installed) and `failed`. A row of `results`
+        has `tokens_per_second` with `median`, `min`, `max` and `runs`, and `fraction`
+        of the ceiling: of the matrix products of its type for training and scoring; of
+        the bandwidth that its weights need for generation.
+    """
+    installed, missing = [], []
+    for peer in plan.peers:
+        reason = peer.missing()
+        if reason is None:
+            installed.append(peer)
+        else:
+            missing.append({"peer": peer.name, "reason": reason})
+            tell(f"left out: {peer.name}: {reason}")
+    record: dict[str, Any] = {
+        "kind": "comparison",
+        "format": FORMAT,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": plan.command,
+        "machine": machine(),
+        "versions": versions(),
+        "rounds": plan.rounds,
+        "seconds": plan.seconds,
+        **ceilings(plan, tell),
+        "results": [],
+        "missing": missing,
+        "failed": [],
+    }
+    for workload in plan.workloads:
+        for task in plan.tasks:
+            if task in workload.tasks:
+                able = [peer for peer in installed if task in peer.tasks]
+                _take_turns(plan, workload, task, able, record, tell)
+    return record
+
+
+def ceilings(plan: Plan, tell: Tell) -> dict[str, Any]:
+    """Measure products in float32 and bfloat16, and the reading of weights.
+
+    Returns:
+        `ceiling`: for each type the best `flops` a second with `library` and `shape`,
+        and `all` figures. `bandwidth`: for each size of weights that a generating model
+        has, the best `bytes_per_second` with its `library`.
+    """
+    tell("ceilings: matrix products and reading")
+    sizes = sorted(
+        {
+            workload.weight_bytes(peer.dtype)
+            for workload in plan.workloads
+            for peer in plan.peers
+            if "generation" in {*workload.tasks} & {*plan.tasks} & {*peer.tasks}
+        }
+    )
+    names = [name for name in ("jax", "torch") if find_spec(name) is not None]
+    seconds = plan.ceiling_seconds
+    rows: list[dict[str, Any]] = []
+    reads: list[dict[str, Any]] = []
+    for name in [*names, "numpy"]:
+        specification = {"task": "ceiling", "library": name}
+        with Process(specification, "jax") as process:
+            process.wait()
+            rows += process.ask({"what": "products", "seconds": seconds})["rows"]
+            for size in sizes:
+                wish = {"what": "bandwidth", "bytes": size, "seconds": seconds}
+                reads.append(process.ask(wish))
+    best = {}
+    for dtype in DTYPES:
+        these = [row for row in rows if row["dtype"] == dtype]
+        best[dtype] = {**max(these, key=lambda row: row["flops"]), "all": these}
+        tell(f"ceiling in {dtype}: {best[dtype]['flops'] / 1e9:.0f} GFLOP/s")
+    bandwidth = []
+    for size in sizes:
+        of_size = [row for row in reads if row["bytes"] == size]
+        bandwidth.append(max(of_size, key=lambda row: row["bytes_per_second"]))
+    return {"ceiling": best, "bandwidth": bandwidth}
+
+
+def _take_turns(
+    plan: Plan,
+    workload: Workload,
+    task: str,
+    peers: Sequence[Peer],
+    record: dict[str, Any],
+    tell: Tell,
+) -> None:
+    """Measure one task on one model and add to the record."""
+    tell(f"{task}, {workload.name}, {workload.cell}: {len(peers)} contestants")
+    place = {"task": task, "workload": workload.name, "cell": workload.cell}
+    runs: dict[str, list[float]] = {peer.name: [] for peer in peers}
+    with ExitStack() as stack:
+        processes: dict[str, Process] = {}
+
+        def failed(peer: Peer, error: ContestantFailed) -> None:
+            processes.pop(peer.name).close()
+            record["failed"].append({**place, "peer": peer.name, "reason": str(error)})
+            tell(f"failed: {peer.name}: {error}")
+
+        # One after another: a contestant tries settings while it makes itself ready.
+        for peer in peers:
+            specification = {
+                "task": task,
+                "family": peer.family,
+                "dtype": peer.dtype,
+                "workload": workload.to_dict(),
+            }
+            process = stack.enter_context(Process(specification, peer.backend))
+            processes[peer.name] = process
+            try:
+                process.wait()
+            except ContestantFailed as error:
+                failed(peer, error)
+        for _ in range(plan.rounds):
+            for peer in peers:
+                if peer.name not in processes:
+                    continue
+                process = processes[peer.name]
+                try:
+                    done = process.ask({"seconds": plan.seconds})
+                except ContestantFailed as error:
+                    failed(peer, error)
+                    continue
+                process.facts |= done
+                runs[peer.name].append(done["tokens"] / done["seconds"])
+        for peer in peers:
+            if peer.name in processes:
+                row = _row(record, workload, task, peer, runs[peer.name])
+                facts = processes[peer.name].facts
+                for key in ("parameters", "how", "loops", "kernels", "settings"):
+                    row[key] = facts.get(key)
+                row["first_seconds"] = facts["first_seconds"]
+                record["results"].append(row)
+                tell(
+                    f"  {peer.name}: {row['tokens_per_second']['median']:,.0f} tokens/s"
+                )
+
+
+def _row(
+    record: dict[str, Any],
+    workload: Workload,
+    task: str,
+    peer: Peer,
+    runs: Sequence[float],
+) -> dict[str, Any]:
+    """Return what was measured of one contestant, with its fraction of the ceiling."""
+    median = statistics.median(runs)
+    if task == "generation":
+        needed = workload.weight_bytes(peer.dtype)
+        rate = next(
+            row["bytes_per_second"]
+            for row in record["bandwidth"]
+            if row["bytes"] == needed
+        )
+    else:
+        needed = workload.flops(task)
+        rate = record["ceiling"][peer.dtype]["flops"]
+    return {
+        "task": task,
+        "workload": workload.name,
+        "cell": workload.cell,
+        "units": workload.units,
+        "layers": workload.layers,
+        "vocabulary": workload.vocabulary,
+        "batch": 1 if task == "generation" else workload.batch,
+        "steps": workload.steps,
+        "peer": peer.name,
+        "family": peer.family,
+        "dtype": peer.dtype,
+        "tokens_per_second": {
+            "median": median,
+            "min": min(runs),
+            "max": max(runs),
+            "runs": list(runs),
+        },
+        "work_per_token": needed,
+        "fraction": median * needed / rate,
+    }

@@ -1,0 +1,54 @@
+"""Every contestant's own process does what it is asked for."""
+
+import importlib.util
+
+import pytest
+
+from keras_rnnlm.bench.peers import PEERS, Peer, peer
+from keras_rnnlm.bench.process import Process
+from keras_rnnlm.bench.workloads import workload
+from tests.conftest import needs_backend
+
+# What the comparison of tests/bench/records.py leaves out, of those on JAX.
+ON_JAX = [
+    ("ours-float32", "scoring", "gru"),
+    ("ours-bfloat16", "training", "gru"),
+    ("keras-jax-bfloat16", "scoring", "lstm"),
+]
+OTHERS = [(p, task) for p in PEERS for task in p.tasks if p.needs != ("jax",)]
+
+
+def work(who: Peer, task: str, cell: str) -> None:
+    specification = {
+        "task": task,
+        "family": who.family,
+        "dtype": who.dtype,
+        "workload": workload("tiny").with_cell(cell).to_dict(),
+    }
+    with Process(specification, who.backend) as process:
+        process.wait()
+        done = process.ask({"seconds": 0.001})
+    assert done["tokens"] > 0
+    assert done["seconds"] > 0
+    # PyTorch has a second bias for each gate, onnxruntime as well.
+    assert 4900 < done["parameters"] < 6100
+    assert done["how"]
+    assert done["settings"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "task", "cell"), ON_JAX)
+def test_on_jax(name: str, task: str, cell: str) -> None:
+    work(peer(name), task, cell)
+
+
+@pytest.mark.slow
+@pytest.mark.backends
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize(("other", "task"), OTHERS, ids=lambda x: getattr(x, "name", x))
+def test_on_what_else_is_installed(other: Peer, task: str, cell: str) -> None:
+    for name in {"torch", "tensorflow"} & set(other.needs):
+        needs_backend(name)
+    if any(importlib.util.find_spec(name) is None for name in other.needs):
+        pytest.skip(f"needs {', '.join(other.needs)}")
+    work(other, task, cell)
