@@ -13,7 +13,7 @@ from keras import ops
 from keras_rnnlm.layers.kernels import chunks, one_pass
 from keras_rnnlm.layers.kernels.one_pass import Outcome
 from keras_rnnlm.layers.kernels.products import accumulator
-from keras_rnnlm.layers.kernels.softmax import Softmax, dot
+from keras_rnnlm.layers.kernels.softmax import Softmax
 
 Array = Any
 
@@ -62,6 +62,10 @@ class FusedCrossEntropy:
             training,
         )
 
+    @property
+    def _softmax(self) -> Softmax:
+        return Softmax(self.loop, self.dtype)
+
     def _rows(self, matrix: Array) -> int:
         words = matrix.shape[0 if self.by_words else 1]
         return chunks.rows_for(words) if self.rows is None else self.rows
@@ -74,7 +78,7 @@ class FusedCrossEntropy:
         targets: Array,
         weights: Array,
     ) -> Outcome:
-        softmax = Softmax(self.loop, self.dtype)
+        softmax = self._softmax
         matrix, narrow = ops.cast(matrix, self.dtype), ops.cast(hidden, self.dtype)
 
         def step(sums: Any, chunk: tuple[Array, ...]) -> Any:
@@ -94,7 +98,7 @@ class FusedCrossEntropy:
         targets: Array,
         weights: Array,
     ) -> tuple[Outcome, one_pass.Arrays]:
-        softmax = Softmax(self.loop, self.dtype)
+        softmax = self._softmax
         matrix, narrow = ops.cast(matrix, self.dtype), ops.cast(hidden, self.dtype)
         wide = accumulator(self.dtype)
         factors, scale = weights, None
@@ -110,11 +114,11 @@ class FusedCrossEntropy:
                 logits, bias, targets, factors
             )
             if self.by_words:
-                d_hidden = dot(d_logits, matrix, 1, 0)
-                d_matrix = dot(d_logits, hidden, 0, 0)  # (V, D)
+                d_hidden = softmax.dot(d_logits, matrix, 1, 0)
+                d_matrix = softmax.dot(d_logits, hidden, 0, 0)  # (V, D)
             else:
-                d_hidden = dot(d_logits, matrix, 1, 1)
-                d_matrix = dot(hidden, d_logits, 0, 0)  # (D, V)
+                d_hidden = softmax.dot(d_logits, matrix, 1, 1)
+                d_matrix = softmax.dot(hidden, d_logits, 0, 0)  # (D, V)
             if sums is not None:
                 d_matrix, d_bias = sums[0] + d_matrix, sums[1] + d_bias
             return (d_matrix, d_bias), (nats, correct, d_hidden)
@@ -131,4 +135,4 @@ class FusedCrossEntropy:
         return outcome, gradients
 
     def _logits(self, hidden: Array, matrix: Array) -> Array:
-        return dot(hidden, matrix, 1, 1 if self.by_words else 0)
+        return self._softmax.dot(hidden, matrix, 1, 1 if self.by_words else 0)
