@@ -18,10 +18,10 @@ from tests.layers.gradients import call_with_gradients
 NAMES = ("SimpleRNN", "LSTM", "GRU")
 
 
-def expected_loop(name: str, options: dict[str, Any]) -> str:
+def expected_loop(name: str, options: dict[str, Any], masked: bool = False) -> str:
     """Which loop a layer should take, by what the documentation says."""
     backend = keras.backend.backend()
-    if options.get("unroll") or backend == "torch":
+    if options.get("unroll"):
         return "ops-loop"
     if backend == "tensorflow":
         return "tensorflow-loop"
@@ -29,6 +29,8 @@ def expected_loop(name: str, options: dict[str, Any]) -> str:
         options.get("recurrent_activation", "sigmoid") == "sigmoid"
     )
     native = name == "LSTM" or (name == "GRU" and options.get("reset_after", True))
+    if backend == "torch":
+        return "torch-fused" if native and usual and not masked else "ops-loop"
     served = native and usual and options.get("dtype", "float32") != "float64"
     return "native" if served and native_kernels() else "jax-scan"
 
@@ -128,7 +130,7 @@ def test_equals_keras(
         return call_with_gradients(layer, function, inputs)
 
     expected, got = call(theirs), call(ours)
-    assert ours.loop == expected_loop(name, options)
+    assert ours.loop == expected_loop(name, options, mask is not None)
     for kind in ("outputs", "inputs", "weights"):
         for e, g in zip(getattr(expected, kind), getattr(got, kind), strict=True):
             np.testing.assert_allclose(g, e, atol=1e-5 * max(1.0, np.abs(e).max()))

@@ -66,11 +66,12 @@ class _KernelRNN(keras.layers.RNN):
         forced = getattr(self, "use_cudnn", None) is True
         return cell.recurrent_dropout > 0 or by_gate or with_layer or forced
 
-    def planned_loop(self) -> str:
+    def planned_loop(self, masked: bool = False) -> str:
         """The loop that a call will take; `loop` says which one the last call took."""
         if self._needs_keras():
             return "keras"
-        return dispatch.choose(self._equation(), self.compute_dtype, self.unroll)
+        cell = self._equation()
+        return dispatch.choose(cell, self.compute_dtype, self.unroll, masked)
 
     def inner_loop(
         self,
@@ -91,7 +92,7 @@ class _KernelRNN(keras.layers.RNN):
             Last output (B, units), outputs (B, T, units) (of the last step alone
             unless `return_sequences`), final states.
         """
-        self.loop = self.planned_loop()
+        self.loop = self.planned_loop(masked=mask is not None)
         if self.loop == "keras":
             last, outputs, states = super().inner_loop(
                 sequences, initial_state, mask, training=training
@@ -110,36 +111,53 @@ class _KernelRNN(keras.layers.RNN):
             inputs = ops.flip(inputs, axis=0)
             mask = None if mask is None else ops.flip(mask, axis=0)
 
-        input_bias, recurrent_bias = self._biases()
-        x = product(inputs, ops.convert_to_tensor(self.cell.kernel))
-        if input_bias is not None:
-            x = x + ops.cast(input_bias, wide)
-        if recurrent_bias is not None:
-            recurrent_bias = ops.cast(recurrent_bias, wide)
         state = tuple(ops.cast(s, wide) for s in initial_state)
         if self.stateful:
             # PyTorch would find its saved tensors changed when the variables of the
             # state are assigned, and refuse to differentiate.
             state = tuple(ops.copy(s) for s in state)
-        kernel = ops.convert_to_tensor(self.cell.recurrent_kernel)
-        kernel = self.weight_drop(kernel, training)
-
-        hidden, last = dispatch.run(
-            self.loop,
-            self._equation(),
-            self.compute_dtype,
-            x,
-            mask,
-            state,
-            kernel,
-            recurrent_bias,
-        )
+        hidden, last = self._run(inputs, mask, state, training)
         if mask is not None:
             hidden = self._masked_outputs(hidden, mask)
         output = hidden[-1]
         if not self.return_sequences:
             return output, ops.expand_dims(output, 1), list(last)
         return output, ops.transpose(hidden, (1, 0, 2)), list(last)
+
+    def _run(
+        self, inputs: Array, mask: Array | None, state: cells.State, training: bool
+    ) -> tuple[Array, cells.State]:
+        """Hidden states (T, B, units) and last state of inputs (T, B, D)."""
+        wide = accumulator(self.compute_dtype)
+        kernel = ops.convert_to_tensor(self.cell.kernel)
+        recurrent_kernel = ops.convert_to_tensor(self.cell.recurrent_kernel)
+        recurrent_kernel = self.weight_drop(recurrent_kernel, training)
+        bias, recurrent_bias = (
+            None if b is None else ops.cast(b, wide) for b in self._biases()
+        )
+        if self.loop == "torch-fused":
+            from keras_rnnlm.layers.kernels import torch_fused
+
+            return torch_fused.recurrence(
+                self._equation(),
+                inputs,
+                state,
+                kernel,
+                recurrent_kernel,
+                bias,
+                recurrent_bias,
+            )
+        x = product(inputs, kernel)
+        return dispatch.run(
+            self.loop,
+            self._equation(),
+            self.compute_dtype,
+            x if bias is None else x + bias,
+            mask,
+            state,
+            recurrent_kernel,
+            recurrent_bias,
+        )
 
     def _masked_outputs(self, hidden: Array, mask: Array) -> Array:
         """What Keras outputs at masked steps, from the states kept there.
@@ -173,7 +191,7 @@ class SimpleRNN(_KernelRNN, keras.layers.SimpleRNN):
 
     Attributes:
         loop: the loop that the last call took: "native", "jax-scan",
-            "tensorflow-loop", "ops-loop" or "keras".
+            "tensorflow-loop", "torch-fused", "ops-loop" or "keras".
 
     Raises:
         ConfigError: if `weight_dropout` is out of range or meets an argument that
@@ -197,7 +215,7 @@ class LSTM(_KernelRNN, keras.layers.LSTM):
 
     Attributes:
         loop: the loop that the last call took: "native", "jax-scan",
-            "tensorflow-loop", "ops-loop" or "keras".
+            "tensorflow-loop", "torch-fused", "ops-loop" or "keras".
 
     Raises:
         ConfigError: if `weight_dropout` is out of range or meets an argument that
@@ -221,7 +239,7 @@ class GRU(_KernelRNN, keras.layers.GRU):
 
     Attributes:
         loop: the loop that the last call took: "native", "jax-scan",
-            "tensorflow-loop", "ops-loop" or "keras".
+            "tensorflow-loop", "torch-fused", "ops-loop" or "keras".
 
     Raises:
         ConfigError: if `weight_dropout` is out of range or meets an argument that

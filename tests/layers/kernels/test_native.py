@@ -277,7 +277,9 @@ class TestBuild:
         try:
             with caplog.at_level(logging.WARNING, "keras_rnnlm"):
                 for _ in range(3):
-                    chosen = dispatch.choose(cells.LSTMCell(*GATED), "float32", False)
+                    chosen = dispatch.choose(
+                        cells.LSTMCell(*GATED), "float32", False, False
+                    )
                     assert chosen == "jax-scan"
             (record,) = caplog.records
             assert "no C++ compiler" in record.getMessage()

@@ -13,12 +13,12 @@ from keras_rnnlm.layers.kernels import ops_loop
 Array = Any
 
 
-def choose(cell: Cell, dtype: str, unroll: bool) -> str:
+def choose(cell: Cell, dtype: str, unroll: bool, masked: bool) -> str:
     """The name of the kernel for a cell whose products have operands of `dtype`.
 
     On JAX "native" (C++) for what it serves on a CPU, else "jax-scan"; on TensorFlow
-    "tensorflow-loop"; "ops-loop" on others and wherever the steps are to be written
-    out one after another.
+    "tensorflow-loop"; on PyTorch "torch-fused" for what PyTorch has, without a mask;
+    "ops-loop" elsewhere and wherever the steps are to be written out one after another.
     """
     if unroll:
         return "ops-loop"
@@ -28,6 +28,10 @@ def choose(cell: Cell, dtype: str, unroll: bool) -> str:
 
         native = native_recurrence.serves(cell, dtype) and library.available()
         return "native" if native else "jax-scan"
+    if keras.backend.backend() == "torch" and not masked:
+        from keras_rnnlm.layers.kernels import torch_fused
+
+        return "torch-fused" if torch_fused.serves(cell) else "ops-loop"
     return "tensorflow-loop" if keras.backend.backend() == "tensorflow" else "ops-loop"
 
 
