@@ -28,6 +28,7 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ["MPLCONFIGDIR"] = str(PRIVATE / "matplotlib")
 os.environ["KERAS_HOME"] = str(PRIVATE / "keras")
 os.environ["RNNLM_CACHE"] = str(PRIVATE / "cache")
+os.environ["RNNLM_PROGRAMS"] = "off"  # tests that keep programs say so
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 # Compiled kernels are kept from run to run: their names say what they were made from.
 KERNELS = Path(__file__).resolve().parent.parent / ".pytest_cache" / "kernels"

@@ -19,9 +19,12 @@ SOURCE = CHECKOUT / "src" / "keras_rnnlm"
 FLOORS = {
     "errors": 0,
     "allocator": 0,
+    "file_lock": 0,
+    "processor": 0,
     "user_cache": 0,
     "backend": 0,
     "config": 1,
+    "program_cache": 1,
     "data": 2,
     "layers": 2,
     "plots": 2,

@@ -48,8 +48,10 @@ def demo(minutes: float, out: str | None) -> int:
     settings = Settings.from_recipe("demo", {"minutes": minutes})
 
     from keras_rnnlm.cli.progress import make_reporter
+    from keras_rnnlm.program_cache import keep_programs
     from keras_rnnlm.training.train import train
 
+    keep_programs()
     corpus = _corpus()
     click.echo(
         f"Training on the Python language reference for {minutes:g} minutes ...",

@@ -35,7 +35,9 @@ def evaluate(
     """Measure how well MODEL predicts TEXT... (files, folders, or - for stdin)."""
     from keras_rnnlm.cli.progress import reading
     from keras_rnnlm.language_model import load
+    from keras_rnnlm.program_cache import keep_programs
 
+    keep_programs()
     lm = load(model)
     with reading("evaluating") as progress:
         report = lm.evaluate(

@@ -70,7 +70,9 @@ def generate(
     """Let MODEL write text, going on from a prompt if there is one."""
     from keras_rnnlm.generation.generator import stream, unknown_in_prompt
     from keras_rnnlm.language_model import load
+    from keras_rnnlm.program_cache import keep_programs
 
+    keep_programs()
     lm = load(model)
     if unknown := unknown_in_prompt(lm.tokenizer, prompt):
         click.echo(f"Not in the vocabulary: {', '.join(unknown)}", err=True)

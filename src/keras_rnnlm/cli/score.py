@@ -37,10 +37,12 @@ def score(
     """
     from keras_rnnlm.data.text import find_files
     from keras_rnnlm.language_model import load
+    from keras_rnnlm.program_cache import keep_programs
     from keras_rnnlm.scoring.formats import formatter
 
     write = formatter(form)
     files = find_files([file], encoding)  # before the model: a slip shows at once
+    keep_programs()
     lm = load(model)
     for found in files:
         for scored in lm.score_lines(_lines(found.blocks()), batch_size):

@@ -128,8 +128,10 @@ def train(context: click.Context, /, **options: Any) -> int:
 
     from keras_rnnlm.backend import unused_gpu
     from keras_rnnlm.cli.progress import make_reporter
+    from keras_rnnlm.program_cache import keep_programs
     from keras_rnnlm.training.train import train as train_model
 
+    keep_programs()
     corpus = _corpus(options, split, settings.seed)
     if options["recipe"] is None and schedule is None:
         recipe = default_recipe(corpus.tokenizer.kind)

@@ -49,7 +49,8 @@ def score_lists(
     lists.
 
     Args:
-        network: An `RNNLM`, or any model with its `initial_state`, `hidden`, `logits`.
+        network: An `RNNLM`, or any model with its `initial_state`, `hidden` and
+            `log_probabilities`.
         lists: For each utterance its hypotheses: ids (tokens,), the first of which is
             given and not predicted.
 
@@ -241,12 +242,7 @@ def _advance(
     state = keras.tree.map_structure(fetch, above)
     hidden, state = network.hidden(ops.expand_dims(tokens, 1), state)
     here = keras.tree.map_structure(keep, here, state)
-    logits = network.logits(hidden)[:, 0]  # (R, V)
     # One softmax for a prefix, however many tokens follow it.
-    largest = ops.max(logits, axis=-1, keepdims=True)
-    total = ops.sum(ops.exp(logits - largest), axis=-1)
-    places = edge_rows * logits.shape[-1] + edge_tokens
-    chosen = ops.take(ops.reshape(logits, (-1,)), places)
-    largest = ops.take(largest[:, 0], edge_rows)
-    # Subtracted first: beside a logit of 1e4, float32 would round nats to 1e-3.
-    return ops.log(ops.take(total, edge_rows)) - (chosen - largest), here
+    log_probabilities = network.log_probabilities(hidden)[:, 0]  # (R, V)
+    places = edge_rows * log_probabilities.shape[-1] + edge_tokens
+    return -ops.take(ops.reshape(log_probabilities, (-1,)), places), here

@@ -19,9 +19,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from keras_rnnlm.layers.kernels.cross_entropy import sparse_cross_entropy
 from keras_rnnlm.models.compiled import compiled_once
-from keras_rnnlm.models.metrics import likeliest
 from keras_rnnlm.scoring.checks import check_ids, check_nats
 
 BATCH_SIZE = 64
@@ -68,7 +66,8 @@ def score_segments(
     float32 (1e-5 nats a token).
 
     Args:
-        network: An `RNNLM`, or any model with its `initial_state`, `hidden`, `logits`.
+        network: An `RNNLM`, or any model with its `initial_state`, `hidden` and
+            `cross_entropy`.
         ids: (tokens,) token ids; may be memory-mapped.
         starts: (segments,) first target position of each; at least 1.
         stops: (segments,) position after the last target of each.
@@ -221,6 +220,5 @@ def _score_chunk(
     zeros = network.initial_state(inputs.shape[0])
     state = keras.tree.map_structure(reset, state, zeros)
     hidden, state = network.hidden(inputs, state)
-    logits = network.logits(hidden)  # (B, T, V)
-    nats = sparse_cross_entropy(logits, targets)
-    return nats, likeliest(logits, targets), state
+    found = network.cross_entropy(hidden, targets)
+    return found.nats, found.correct > 0, state

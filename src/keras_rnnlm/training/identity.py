@@ -1,6 +1,5 @@
 """What a run is a run of: data and settings, and the machine it ran on."""
 
-import os
 import platform
 from importlib import import_module
 from typing import Any
@@ -12,6 +11,7 @@ from keras_rnnlm.backend import device_name
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import ResumeError
+from keras_rnnlm.processor import visible_cores
 
 
 def run_identity(
@@ -52,7 +52,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "backend": keras.backend.backend(),
         "device": device_name(),
-        "cores": _visible_cores(),
+        "cores": visible_cores(),
         "machine": f"{platform.system()} {platform.machine()}, {_processor()}",
     }
 
@@ -71,12 +71,6 @@ def environment_changes(stored: dict[str, Any]) -> list[str]:
 def _versions() -> dict[str, str]:
     names = ("keras", keras.backend.backend(), "numpy", "tokenizers")
     return {name: str(import_module(name).__version__) for name in names}
-
-
-def _visible_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from keras_rnnlm.config import Settings
 from keras_rnnlm.errors import InputError, TrainingError
 from keras_rnnlm.models.weights import named_weights, weight_arrays
+from keras_rnnlm.program_cache import publish_programs
 from keras_rnnlm.training.checkpoint_writer import CheckpointWriter
 from keras_rnnlm.training.checkpoints import Checkpoint, snapshot
 from keras_rnnlm.training.optimizers import averaged_variables
@@ -161,6 +162,7 @@ class TrainingLoop(keras.callbacks.Callback):
             "log_size": self.folder.log_size(),
         }
         self.writer.submit(Checkpoint(arrays, dict(self.best), meta))
+        publish_programs()  # whoever resumes the run will need the same
 
     # -- validation ---------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from keras_rnnlm.errors import FolderError, ResumeError
+from keras_rnnlm.file_lock import try_lock
 
 LOG = "training.jsonl"
 REPORT = "report.json"
@@ -37,7 +38,7 @@ class RunFolder:
                 f"Cannot write to '{path}': {error.strerror}. Choose a folder you may "
                 "write to with --out."
             ) from error
-        if not _try_lock(self._lock):
+        if not try_lock(self._lock):
             self._lock.close()
             raise FolderError(
                 f"Another process is training in '{path}'. Wait for it, or choose "
@@ -101,19 +102,3 @@ def refuse_existing(path: Path) -> None:
             f"'{path}' exists already. Choose another --out, or go on with the run in "
             "it with --resume."
         )
-
-
-def _try_lock(stream: BinaryIO) -> bool:
-    """Lock a file for this process; the system frees it however the process ends."""
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        else:
-            import fcntl
-
-            fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

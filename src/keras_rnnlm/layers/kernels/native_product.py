@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from keras_rnnlm.layers.kernels.native import build, library
+from keras_rnnlm.layers.kernels.native import library
+from keras_rnnlm.processor import processor_flags
 
 Array = Any
 
@@ -18,7 +19,7 @@ def serves(dtype: Any) -> bool:
     """
     return (
         jnp.dtype(dtype) == jnp.bfloat16
-        and "avx512_bf16" in build.processor_flags()
+        and "avx512_bf16" in processor_flags()
         and library.target() == "avx512"
     )
 

@@ -13,11 +13,11 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
 from keras_rnnlm.errors import RNNLMError
+from keras_rnnlm.processor import processor_flags
 from keras_rnnlm.user_cache import cache_folder
 
 SOURCES = Path(__file__).resolve().parent
@@ -57,18 +57,6 @@ def best_target() -> str:
     if {"avx512f", "avx512bw", "avx512vl", "avx512dq"} <= flags:
         return "avx512"
     return "avx2" if {"avx2", "fma"} <= flags else "portable"
-
-
-@lru_cache(maxsize=1)
-def processor_flags() -> frozenset[str]:
-    """Return the names of this processor's instruction set extensions."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith(("flags", "Features")):
-                return frozenset(line.partition(":")[2].split())
-    except OSError:
-        pass
-    return frozenset()
 
 
 def compiler() -> str:
