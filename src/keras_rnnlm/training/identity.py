@@ -11,6 +11,7 @@ from keras_rnnlm.backend import device_name
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import ResumeError
+from keras_rnnlm.layers.kernels import dispatch
 from keras_rnnlm.processor import visible_cores
 
 
@@ -52,6 +53,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "backend": keras.backend.backend(),
         "device": device_name(),
+        "kernels": dispatch.native_target(),
         "cores": visible_cores(),
         "machine": f"{platform.system()} {platform.machine()}, {_processor()}",
     }
@@ -63,7 +65,7 @@ def environment_changes(stored: dict[str, Any]) -> list[str]:
     return [
         f"{name} was {stored.get(name)} and is {now[name]} now: the result may differ "
         "from the uninterrupted run's in the last bits."
-        for name in ("versions", "python", "backend", "device", "cores")
+        for name in ("versions", "python", "backend", "device", "kernels", "cores")
         if stored.get(name) != now[name]
     ]
 

@@ -54,3 +54,12 @@ def run(
     elif loop == "tensorflow-loop":
         from keras_rnnlm.layers.kernels.tensorflow_loop import recurrence
     return recurrence(cell, dtype, x, mask, state, kernel, bias)
+
+
+def native_target() -> str | None:
+    """The instruction set of the C++ kernels in use; None where there are none."""
+    if keras.backend.backend() != "jax":
+        return None
+    from keras_rnnlm.layers.kernels.native import library
+
+    return library.target()
