@@ -116,7 +116,7 @@ class _KernelRNN(keras.layers.RNN):
             # PyTorch would find its saved tensors changed when the variables of the
             # state are assigned, and refuse to differentiate.
             state = tuple(ops.copy(s) for s in state)
-        hidden, last = self._run(inputs, mask, state, training)
+        hidden, last = self._run(self.loop, inputs, mask, state, training)
         if mask is not None:
             hidden = self._masked_outputs(hidden, mask)
         output = hidden[-1]
@@ -125,7 +125,12 @@ class _KernelRNN(keras.layers.RNN):
         return output, ops.transpose(hidden, (1, 0, 2)), list(last)
 
     def _run(
-        self, inputs: Array, mask: Array | None, state: cells.State, training: bool
+        self,
+        loop: str,
+        inputs: Array,
+        mask: Array | None,
+        state: cells.State,
+        training: bool,
     ) -> tuple[Array, cells.State]:
         """Hidden states (T, B, units) and last state of inputs (T, B, D)."""
         wide = accumulator(self.compute_dtype)
@@ -135,7 +140,7 @@ class _KernelRNN(keras.layers.RNN):
         bias, recurrent_bias = (
             None if b is None else ops.cast(b, wide) for b in self._biases()
         )
-        if self.loop == "torch-fused":
+        if loop == "torch-fused":
             from keras_rnnlm.layers.kernels import torch_fused
 
             return torch_fused.recurrence(
@@ -149,7 +154,7 @@ class _KernelRNN(keras.layers.RNN):
             )
         x = product(inputs, kernel)
         return dispatch.run(
-            self.loop,
+            loop,
             self._equation(),
             self.compute_dtype,
             x if bias is None else x + bias,

@@ -41,7 +41,7 @@ def product(
     rows, columns = a.shape[int(transpose_a)], b.shape[1 - int(transpose_b)]
     return library.call(
         "rnnlm_product",
-        jax.ShapeDtypeStruct((rows, columns), jnp.float32),
+        library.floats(rows, columns),
         a,
         b,
         transpose_a=np.bool_(transpose_a),

@@ -83,9 +83,9 @@ def _backward(
     d_hidden, d_last = gradients
     name, _ = _KERNELS[type(cell)]
     steps, batch, units = hidden.shape
-    wide = jax.ShapeDtypeStruct((steps, batch, kernel.shape[1]), jnp.float32)
-    none = jax.ShapeDtypeStruct((0,), jnp.float32)
-    row = jax.ShapeDtypeStruct((batch, units), jnp.float32)
+    wide = library.floats(steps, batch, kernel.shape[1])
+    none = library.floats(0)
+    row = library.floats(batch, units)
     d_x, d_u, d_h, d_c = library.call(
         f"rnnlm_{name}_backward",
         [wide, none if cell.additive else wide, row, row if len(state) > 1 else none],
@@ -128,9 +128,9 @@ def _run(
     if cell.additive and bias is not None:
         x, bias = x + bias, None
     steps, batch, units = x.shape[0], x.shape[1], kernel.shape[0]
-    each = jax.ShapeDtypeStruct((steps, batch, units), jnp.float32)
-    none = jax.ShapeDtypeStruct((0,), jnp.float32)
-    kept = jax.ShapeDtypeStruct((steps, batch, count * units), jnp.float32)
+    each = library.floats(steps, batch, units)
+    none = library.floats(0)
+    kept = library.floats(steps, batch, count * units)
     result: list[Array] = library.call(
         f"rnnlm_{name}_forward",
         [each, each if len(state) > 1 else none, kept if keep else none],

@@ -137,3 +137,10 @@ def _function(
     found = _libraries[wanted][name]
     found.restype, found.argtypes = result, list(arguments)
     return found
+
+
+def floats(*shape: int) -> Any:
+    """The description of a float32 result."""
+    import jax
+
+    return jax.ShapeDtypeStruct(shape, "float32")  # type: ignore[no-untyped-call]
