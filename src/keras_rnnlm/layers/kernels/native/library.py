@@ -143,4 +143,4 @@ def floats(*shape: int) -> Any:
     """The description of a float32 result."""
     import jax
 
-    return jax.ShapeDtypeStruct(shape, "float32")  # type: ignore[no-untyped-call]
+    return jax.ShapeDtypeStruct(shape, "float32")
