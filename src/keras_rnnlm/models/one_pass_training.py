@@ -97,6 +97,8 @@ class OnePassTraining(keras.Model):
         nats, correct = y_pred["nats"], y_pred["correct"]
         if self._compile_metrics is not None:
             weights = token_weights(nats, sample_weight)
+            if not self._compile_metrics.built:  # Keras builds them at their first use
+                self._compile_metrics.build(y, nats)
             for metric in self._compile_metrics.metrics:
                 metric.add(ops.stop_gradient(nats), correct, weights)
         result: dict[str, Any] = self.get_metrics_result()
