@@ -1,5 +1,6 @@
 """Settings are checked when built, and errors offer the nearest name."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,16 @@ def test_values_are_read_like_toml() -> None:
         (["units"], "Expected key=value after --set, received 'units'"),
         (["minutes=2", "max_steps=5"], "'minutes' and 'max_steps'"),
         (["clip_norm=nan"], "'clip_norm' takes at least 0"),
+        (["output=adaptiv"], "Did you mean 'adaptive'?"),
+        (["output=adaptive"], "Set tie_weights=false"),
+        (["output_cutoffs=3"], "goes with output=adaptive; received output=full"),
+        (["output_samples=3"], "goes with output=sampled"),
+        (["output_cutoffs=3,x"], "takes whole numbers with commas between them"),
+        (["output=sampled", "output_samples=0"], "takes at least 1; received 0"),
+        (
+            ["output=adaptive", "tie_weights=false", "output_cutoffs=9,3"],
+            "'output_cutoffs' takes rising numbers above 0; received (9, 3)",
+        ),
     ],
 )
 def test_impossible_settings(overrides: list[str], message: str) -> None:
@@ -66,6 +77,17 @@ def test_a_recipe_that_is_not_toml(tmp_path: Path) -> None:
     recipe.write_text("units = = 3")
     with pytest.raises(ConfigError, match="not valid TOML"):
         Settings.from_recipe(recipe)
+
+
+@pytest.mark.parametrize("cutoffs", ["2000", "2000,20000", "[2000, 20000]"])
+def test_cutoffs_are_numbers_with_commas(cutoffs: str) -> None:
+    settings = Settings.from_recipe(
+        None, ["output=adaptive", "tie_weights=false", f"output_cutoffs={cutoffs}"]
+    )
+    assert settings.output_cutoffs in ((2000,), (2000, 20000))
+    assert Settings.from_dict(settings.to_dict()) == settings
+    # As JSON, which has no tuples, gives it back.
+    assert json.loads(json.dumps(settings.to_dict())) == settings.to_dict()
 
 
 def test_settings_survive_a_round_trip() -> None:

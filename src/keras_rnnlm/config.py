@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args, get_type_hints
@@ -20,6 +21,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "cell": ("simple_rnn", "lstm", "gru"),
         "mode": ("stream", "sentence"),
         "schedule": ("constant", "linear", "cosine", "one_cycle"),
+        "output": ("full", "adaptive", "sampled"),
         "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
     }
 )
@@ -36,6 +38,11 @@ class Settings:
         embedding: Width of the word vectors; `units` when absent.
         projection: Width of a linear layer before the output; none when absent.
         tie_weights: Use the embedding matrix as output matrix (Press & Wolf 2017).
+        output: `full` softmax; for large vocabularies `adaptive` (Grave et al. 2017;
+            with tie_weights false) or `sampled` (Jean et al. 2015).
+        output_cutoffs: Frequency ranks at which the clusters of `adaptive` begin, such
+            as `2000,20000`; by the size of the vocabulary if absent.
+        output_samples: Words that `sampled` draws in a step; 2048 if absent.
         dropout: Rate of locked dropout between layers and before the output.
         input_dropout: Rate of locked dropout on the embeddings; `dropout` if absent.
         embedding_dropout: Rate at which whole words lose their vector in a batch.
@@ -69,6 +76,9 @@ class Settings:
     embedding: int | None = None
     projection: int | None = None
     tie_weights: bool = True
+    output: str = "full"
+    output_cutoffs: tuple[int, ...] | None = None
+    output_samples: int | None = None
     dropout: float = 0.2
     input_dropout: float | None = None
     embedding_dropout: float = 0.0
@@ -101,7 +111,7 @@ class Settings:
             _check_choice(name, getattr(self, name), choices)
         for name in ("units", "layers", "batch_size", "steps", "epochs", "validations"):
             _check_least(name, getattr(self, name), 1)
-        for name in ("embedding", "projection", "max_steps"):
+        for name in ("embedding", "projection", "max_steps", "output_samples"):
             if getattr(self, name) is not None:
                 _check_least(name, getattr(self, name), 1)
         for name in ("dropout", "embedding_dropout", "weight_dropout", "average"):
@@ -116,6 +126,7 @@ class Settings:
             _check_least(name, getattr(self, name), 0)
         if not 0 < self.learning_rate < float("inf"):
             raise _impossible("learning_rate", "a number above 0", self.learning_rate)
+        self._check_output()
         if self.minutes is not None and self.max_steps is not None:
             raise ConfigError(
                 "Settings 'minutes' and 'max_steps' are two budgets for one run; "
@@ -123,6 +134,27 @@ class Settings:
             )
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
             raise _impossible("minutes", "a number above 0", self.minutes)
+
+    def _check_output(self) -> None:
+        if self.output == "adaptive" and self.tie_weights:
+            raise ConfigError(
+                "Setting 'output' = adaptive has matrices of its own, of several "
+                "widths; received tie_weights = true. Set tie_weights=false."
+            )
+        for name, owner in (
+            ("output_cutoffs", "adaptive"),
+            ("output_samples", "sampled"),
+        ):
+            if getattr(self, name) is not None and self.output != owner:
+                raise ConfigError(
+                    f"Setting '{name}' goes with output={owner}; received "
+                    f"output={self.output}. Leave one of them out."
+                )
+        cutoffs = self.output_cutoffs
+        if cutoffs is not None and (
+            not cutoffs or any(a >= b for a, b in pairwise((0, *cutoffs)))
+        ):
+            raise _impossible("output_cutoffs", "rising numbers above 0", cutoffs)
 
     @classmethod
     def from_recipe(
@@ -164,7 +196,9 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all keys and values, ready for JSON."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        # As JSON gives it back, so that the two can be compared.
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
 def default_recipe(tokenizer: str) -> str:
@@ -232,7 +266,10 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
     kinds = get_args(hint) or (hint,)
     if value is None and type(None) in kinds:
         return None
-    if bool in kinds:
+    if tuple[int, ...] in kinds:
+        if (numbers := _whole_numbers(value)) is not None:
+            return numbers
+    elif bool in kinds:
         if isinstance(value, bool):
             return value
     elif not isinstance(value, bool):
@@ -252,10 +289,24 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
             int: "a whole number",
             float: "a number",
             str: "a word",
+            tuple[int, ...]: "whole numbers with commas between them",
         }.get(kind, "none")
         for kind in kinds
     )
     raise _impossible(name, wanted, value)
+
+
+def _whole_numbers(value: Any) -> tuple[int, ...] | None:
+    """Return `2000`, `"2000,20000"` or `[2000, 20000]` as a tuple; None if neither."""
+    if isinstance(value, str):
+        value = value.split(",")
+    elif not isinstance(value, list | tuple):
+        value = [value]
+    try:
+        exact = not any(isinstance(v, bool | float) for v in value)
+        return tuple(int(v) for v in value) if exact else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,6 +47,32 @@ def test_round_trip(english_file: Path, tmp_path: Path, cell: str, tied: bool) -
     assert tokenizer.to_json() == corpus.tokenizer.to_json()
     for name, array in weight_arrays(network).items():
         np.testing.assert_array_equal(weight_arrays(again)[name], array)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"output": "adaptive", "tie_weights": False},
+        {"output": "adaptive", "tie_weights": False, "output_cutoffs": [5, 9]},
+        {"output": "sampled", "output_samples": 4},
+        {"output": "sampled", "tie_weights": False, "projection": 3},
+    ],
+)
+def test_round_trip_of_large_vocabularies(
+    english_file: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    corpus = Corpus.from_files(english_file, tokenizer="word")
+    network = RNNLM(corpus.vocabulary_size, units=5, layers=1, seed=1, **options)
+    network.rank_words(np.arange(corpus.vocabulary_size) % 7)
+    save_folder(tmp_path / "m", network, corpus.tokenizer)
+    again, _, _ = load_folder(tmp_path / "m")
+    assert again.get_config() == {**network.get_config(), "name": again.name}
+    for name, array in weight_arrays(network).items():
+        np.testing.assert_array_equal(weight_arrays(again)[name], array)
+    state = network.initial_state(1)
+    np.testing.assert_array_equal(
+        again.step(np.array([3]), state)[0], network.step(np.array([3]), state)[0]
+    )
 
 
 def test_transposed_weights_are_written_as_they_are(
@@ -122,6 +149,10 @@ def change(folder: Path, name: str, edit: Callable[[dict], None]) -> None:  # ty
         ("cell", ["lstm"]),
         ("embedding", None),
         ("projection", 3),
+        ("output", "adaptive"),
+        ("output", ["full"]),
+        ("output_cutoffs", [3]),
+        ("output_samples", 5),
     ],
 )
 def test_a_hostile_configuration_builds_nothing(

@@ -32,7 +32,16 @@ def test_step_by_step_equals_the_whole_sequence(cell: str) -> None:
         np.testing.assert_allclose(NUMPY(a), NUMPY(b), atol=1e-6)
 
 
-@pytest.mark.parametrize("options", [{}, {"embedding": 4}, {"tie_weights": False}])
+OUTPUTS: tuple[dict[str, Any], ...] = (
+    {},
+    {"tie_weights": False},
+    {"output": "adaptive", "tie_weights": False, "output_cutoffs": (3, 6)},
+    {"output": "sampled", "output_samples": 7},
+    {"output": "sampled", "tie_weights": False},
+)
+
+
+@pytest.mark.parametrize("options", [{"embedding": 4}, *OUTPUTS])
 def test_probabilities_sum_to_one(options: dict[str, Any]) -> None:
     model = network(**options)
     log_probabilities, _ = model.step(np.array([1, 5]), model.initial_state(2))
@@ -78,6 +87,76 @@ def test_fit_learns_a_cycle_and_evaluate_reports_it() -> None:
     assert found["accuracy"] > 0.95
     assert found["perplexity"] == pytest.approx(np.exp(found["loss"]), rel=1e-4)
     assert model.predict(np.ones((2, 5), "int32"), verbose=0).shape == (2, 5, 11)
+
+
+@pytest.mark.parametrize("options", OUTPUTS)
+@pytest.mark.parametrize("masked", [False, True])
+def test_one_pass_gives_the_figures_of_the_log_probabilities(
+    options: dict[str, Any], masked: bool
+) -> None:
+    model = network(**options)
+    model.rank_words(np.arange(11) % 4)
+    model.compile("sgd")
+    assert model.one_pass
+    x = np.arange(24).reshape(4, 6) % 11
+    y = (3 * x + 1) % 11
+    mask = (np.arange(24).reshape(4, 6) % 3 > 0).astype("float32")
+    weights = mask if masked else np.ones((4, 6), "float32")
+    found = model.evaluate(
+        x, y, sample_weight=mask if masked else None, verbose=0, return_dict=True
+    )
+    by_id = NUMPY(model.log_probabilities(model.hidden(x, model.initial_state(4))[0]))
+    nats = -np.take_along_axis(by_id, y[..., None], -1)[..., 0]
+    mean = (nats * weights).sum() / weights.sum()
+    right = ((by_id.argmax(-1) == y) * weights).sum() / weights.sum()
+    assert found["loss"] == pytest.approx(mean, rel=1e-5)
+    assert found["perplexity"] == pytest.approx(np.exp(mean), rel=1e-5)
+    assert found["accuracy"] == pytest.approx(right, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_one_pass_trains_as_all_logits_do(dtype: str, tied: bool) -> None:
+    def trained(one_pass: bool) -> tuple[dict[str, np.ndarray], Any]:
+        model = network(dropout=0.2, dtype=dtype, tie_weights=tied)
+        model.compile(keras.optimizers.SGD(1.0, global_clipnorm=1.0))
+        model.one_pass = one_pass
+        history = model.fit(stream(11, 2, 3), epochs=1, verbose=0).history
+        return weight_arrays(model), history
+
+    (ours, seen), (theirs, before) = trained(True), trained(False)
+    slack = 1e-5 if dtype == "float32" else 0.02
+    for name, array in ours.items():
+        np.testing.assert_allclose(array, theirs[name], atol=slack, err_msg=name)
+    for name in ("loss", "accuracy", "perplexity"):
+        np.testing.assert_allclose(seen[name], before[name], rtol=max(slack, 1e-4))
+
+
+def test_metrics_of_the_users_own_are_given_logits() -> None:
+    class Width(keras.metrics.Mean):
+        def update_state(self, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+            return super().update_state(float(y_pred.shape[-1]))
+
+    model = network()
+    model.compile("sgd", weighted_metrics=[Width(name="width")])
+    assert not model.one_pass
+    x = np.arange(24).reshape(4, 6) % 11
+    found = model.evaluate(x, x, verbose=0, return_dict=True)
+    assert found["width"] == 11
+
+
+@pytest.mark.parametrize("options", OUTPUTS)
+def test_every_output_layer_learns_a_cycle(options: dict[str, Any]) -> None:
+    model = network(units=16, layers=1, **options)
+    batches = stream(11, 4, 6, cycle=True)
+    model.rank_words(np.arange(11) % 4)
+    model.compile(keras.optimizers.Adam(0.02))
+    model.fit(batches, epochs=30, verbose=0)
+    found = model.evaluate(batches, verbose=0, return_dict=True)
+    assert found["accuracy"] > 0.95
+    again = RNNLM.from_config(model.get_config())
+    assert again.get_config() == model.get_config()
+    assert list(named_weights(again)) == list(named_weights(model))
 
 
 def test_plain_arrays_and_keras_own_loss_work_too() -> None:
@@ -144,6 +223,17 @@ def test_stable_names() -> None:
         "output.bias",
     ]
     assert "output.kernel" in named_weights(network(tie_weights=False))
+    adaptive = network(tie_weights=False, output="adaptive", output_cutoffs=(3,))
+    assert [n for n in named_weights(adaptive) if n.startswith("output")] == [
+        "output.head_kernel",
+        "output.head_bias",
+        "output.projection_0",
+        "output.tail_0_kernel",
+        "output.tail_0_bias",
+        "output.order",
+    ]
+    sampled = network(output="sampled")
+    assert list(named_weights(sampled))[-2:] == ["output.bias", "output.order"]
 
 
 def test_errors_say_what_was_expected() -> None:
@@ -151,6 +241,12 @@ def test_errors_say_what_was_expected() -> None:
         RNNLM(5, cell="lstn")
     with pytest.raises(ValueError, match="tie_weights=False"):
         RNNLM(5, units=4, projection=3)
+    with pytest.raises(ValueError, match="Set tie_weights=False"):
+        RNNLM(5, units=4, output="adaptive")
+    with pytest.raises(ValueError, match="Did you mean 'sampled'"):
+        RNNLM(5, units=4, output="sample")
+    with pytest.raises(ValueError, match="output_samples goes with output='sampled'"):
+        RNNLM(5, units=4, output_samples=3)
 
 
 def test_dropout_acts_in_training_only() -> None:

@@ -67,6 +67,32 @@ def rows(folder: Path, event: str) -> list[dict[str, Any]]:
     return [row for line in lines if (row := json.loads(line))["event"] == event]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"output": "adaptive", "tie_weights": False, "output_cutoffs": (9, 20)},
+        {"output": "sampled", "output_samples": 30, "average": 0.9},
+    ],
+)
+def test_outputs_for_large_vocabularies(
+    corpus: Corpus, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    settings = Settings(**SMALL, **options)
+    listener = Listener()
+    result = train(corpus, settings, tmp_path / "m", reporter=listener)
+    model = result.language_model
+    assert model is not None
+    assert listener.validations[-1][1] < listener.validations[0][1]
+    counts = np.bincount(corpus.train.ids, minlength=corpus.vocabulary_size)
+    order = keras.ops.convert_to_numpy(model.network.output_layer.order)
+    assert (np.diff(counts[order[1]]) <= 0).all()
+    assert result.report["output_loop"] == listener.summary["output_loop"]
+    again = train(corpus, settings, tmp_path / "m", resume=True)  # a no-op
+    assert again.report["settings"] == result.report["settings"]
+    found = krl.load(tmp_path / "m").evaluate(corpus.test)
+    assert found.nats == pytest.approx(result.report["test"]["nats"], rel=1e-6)
+
+
 def test_a_run_leaves_a_whole_model_folder(corpus: Corpus, tmp_path: Path) -> None:
     listener = Listener()
     result = train(corpus, Settings(**SMALL), tmp_path / "run", reporter=listener)

@@ -3,16 +3,20 @@
 `SimpleRNN`, `LSTM` and `GRU` are drop-in for those of `keras.layers`.
 """
 
+from keras_rnnlm.layers.adaptive import AdaptiveOutput
 from keras_rnnlm.layers.outputs import Output
 from keras_rnnlm.layers.recurrent import GRU, LSTM, SimpleRNN
 from keras_rnnlm.layers.regularizers import Embedding, LockedDropout, WeightDrop
+from keras_rnnlm.layers.sampled import SampledOutput
 
 __all__ = [
     "GRU",
     "LSTM",
+    "AdaptiveOutput",
     "Embedding",
     "LockedDropout",
     "Output",
+    "SampledOutput",
     "SimpleRNN",
     "WeightDrop",
 ]

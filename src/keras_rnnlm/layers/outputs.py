@@ -143,12 +143,7 @@ class Output(keras.layers.Layer):
             ops.reshape(weights, (-1,)),
             training,
         )
-        shape = ops.shape(targets)
-        return Outcome(
-            found.loss,
-            ops.reshape(found.nats, shape),
-            ops.reshape(found.correct, shape),
-        )
+        return found.shaped(ops.shape(targets))
 
     def planned_loop(self) -> str:
         """What `cross_entropy` will run; `loop` says what its last call ran."""

@@ -19,6 +19,7 @@ from safetensors.numpy import save
 
 from keras_rnnlm.data.tokenizers import Tokenizer
 from keras_rnnlm.errors import FolderError, RNNLMError
+from keras_rnnlm.models.output_layers import output_weights
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import assign_weights, named_weights, weight_arrays
 
@@ -210,19 +211,24 @@ def _parameters(network: Mapping[str, Any]) -> int | None:
         gates = {"simple_rnn": 1, "lstm": 4, "gru": 3}[network["cell"]]
         projection = network["projection"]
         tied = bool(network["tie_weights"])
+        output = str(network.get("output", "full"))
+        cutoffs = network.get("output_cutoffs")
     except (KeyError, TypeError, ValueError):
         return None
     if min(vocabulary, units, layers, embedding) < 1 or layers > 1000:
         return None
     widths = [embedding, *([units] * (layers - 1))]
     bias = {"simple_rnn": 1, "lstm": 4, "gru": 6}[network["cell"]] * units
-    total = vocabulary * embedding + vocabulary
+    total = vocabulary * embedding
     total += sum(gates * units * (width + units) + bias for width in widths)
     last = units
     if projection is not None:
         total += units * int(projection)
         last = int(projection)
-    return total + (0 if tied else last * vocabulary)
+    try:
+        return total + output_weights(output, vocabulary, last, tied, cutoffs)
+    except (TypeError, ValueError, IndexError):
+        return None
 
 
 def _contiguous(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -246,4 +252,5 @@ def _sha256(path: Path) -> str:
 
 def parameter_count(network: RNNLM) -> int:
     """Return the number of trainable weights."""
-    return sum(math.prod(v.shape) for v in named_weights(network).values())
+    named = named_weights(network).values()
+    return sum(math.prod(v.shape) for v in named if v.trainable)

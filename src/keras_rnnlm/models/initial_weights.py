@@ -17,6 +17,8 @@ def initialise(network: Any) -> None:
     """Assign initial weights computed from `network.seed`, in the order of names."""
     generator = np.random.default_rng(network.seed)
     for name, weight in named_weights(network).items():
+        if name == "output.order":  # the layer's own: ids by frequency
+            continue
         values = _draw(name, tuple(weight.shape), network, generator)
         weight.assign(values.astype("float32"))
 
@@ -33,7 +35,7 @@ def _draw(
         gates = shape[1] // network.units
         blocks = [_orthogonal(network.units, generator) for _ in range(gates)]
         return np.concatenate(blocks, axis=1)
-    if name.startswith(("embedding", "output")):
+    if name.startswith(("embedding", "output")) and "projection" not in name:
         return generator.uniform(-0.1, 0.1, shape)
     fan_out = network.units if name.startswith("recurrent") else shape[1]
     bound = np.sqrt(6.0 / (shape[0] + fan_out))

@@ -8,18 +8,13 @@ import numpy as np
 from keras import ops
 
 from keras_rnnlm.errors import nearest
-from keras_rnnlm.layers import (
-    GRU,
-    LSTM,
-    Embedding,
-    LockedDropout,
-    Output,
-    SimpleRNN,
-)
+from keras_rnnlm.layers import GRU, LSTM, Embedding, LockedDropout, SimpleRNN
 from keras_rnnlm.layers.kernels.one_pass import Outcome
+from keras_rnnlm.layers.word_ranks import WordRanks
 from keras_rnnlm.models.carried_state import CarriedState, State
 from keras_rnnlm.models.initial_weights import initialise
 from keras_rnnlm.models.one_pass_training import OnePassTraining
+from keras_rnnlm.models.output_layers import make_output
 from keras_rnnlm.models.tensorflow_batches import with_open_lengths
 
 CELLS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
@@ -51,6 +46,11 @@ class RNNLM(OnePassTraining):
         embedding_dropout: Rate at which whole words lose their vector in a batch.
         weight_dropout: Rate of weight drop on the recurrent matrices.
         tie_weights: Use the embedding matrix as the output matrix.
+        output: `full`; for large vocabularies `adaptive` (untied) or `sampled`. See
+            `layers.AdaptiveOutput` and `layers.SampledOutput`, and `rank_words`.
+        output_cutoffs: Ranks at which the clusters of `adaptive` begin; by the size of
+            the vocabulary when None.
+        output_samples: Words that `sampled` draws in a step; 2048 when None.
         seed: Seed of the initial weights (the same on every backend) and of dropout;
             drawn by chance when None.
         dtype: Keras dtype policy, for example `mixed_bfloat16`.
@@ -73,6 +73,9 @@ class RNNLM(OnePassTraining):
         embedding_dropout: float = 0.0,
         weight_dropout: float = 0.0,
         tie_weights: bool = True,
+        output: str = "full",
+        output_cutoffs: Any = None,
+        output_samples: int | None = None,
         seed: int | None = None,
         dtype: Any = None,
         name: str | None = None,
@@ -106,6 +109,9 @@ class RNNLM(OnePassTraining):
             "embedding_dropout": embedding_dropout,
             "weight_dropout": weight_dropout,
             "tie_weights": tie_weights,
+            "output": output,
+            "output_cutoffs": None if output_cutoffs is None else list(output_cutoffs),
+            "output_samples": output_samples,
             "seed": seed,
         }
         self.vocabulary_size = vocabulary_size
@@ -115,7 +121,7 @@ class RNNLM(OnePassTraining):
         self.seed = random.randrange(2**31) if seed is None else seed
         # Far apart: generators of neighbouring seeds draw the same, one call later.
         # Of 31 bits, since Keras keeps them as int32 on PyTorch.
-        spread = np.random.SeedSequence(self.seed).generate_state(2 + 2 * layers) >> 1
+        spread = np.random.SeedSequence(self.seed).generate_state(3 + 2 * layers) >> 1
         seeds = iter(spread.tolist())
         policy = self.dtype_policy
 
@@ -156,8 +162,14 @@ class RNNLM(OnePassTraining):
                 projection, use_bias=False, dtype=policy, name="projection"
             )
         )
-        self.output_layer = Output(
-            vocabulary_size, tied=tie_weights, dtype=policy, name="output"
+        self.output_layer = make_output(
+            output,
+            vocabulary_size,
+            tied=tie_weights,
+            cutoffs=output_cutoffs,
+            samples=output_samples,
+            seed=next(seeds),
+            dtype=policy,
         )
         self.carried = CarriedState()
         self.build()
@@ -175,8 +187,8 @@ class RNNLM(OnePassTraining):
         if self.projection is not None:
             self.projection.build((None, None, width))
             width = self.projection.units
-        matrix = self.embedding.embeddings.shape if self.output_layer.tied else None
-        self.output_layer.build((None, None, width), matrix)
+        matrix = [self.embedding.embeddings.shape] if self.output_layer.tied else []
+        self.output_layer.build((None, None, width), *matrix)
 
     # -- the forward pass ---------------------------------------------------------
 
@@ -201,6 +213,18 @@ class RNNLM(OnePassTraining):
             return self.logits(hidden)
         targets, weights = given["targets"], given["weights"]
         return self.cross_entropy(hidden, targets, weights, training)._asdict()
+
+    def rank_words(self, counts: Any) -> None:
+        """Tell an `adaptive` or `sampled` output how often each word comes.
+
+        Without it lower ids are taken for more frequent words. Call it before training:
+        it changes what the weights mean, and is kept with them.
+
+        Args:
+            counts: (vocabulary,), of the training text; a `full` output needs none.
+        """
+        if isinstance(self.output_layer, WordRanks):
+            self.output_layer.rank_words(np.asarray(counts))
 
     def initial_state(self, batch_size: Any) -> State:
         """Return the zero state: per layer a tuple of float32 (batch, units)."""
@@ -238,7 +262,10 @@ class RNNLM(OnePassTraining):
         return x, tuple(after)
 
     def logits(self, hidden: Any) -> Any:
-        """Return float32 logits (batch, time, vocabulary) of hidden vectors."""
+        """Return float32 logits (batch, time, vocabulary) of hidden vectors.
+
+        Those of an `adaptive` output are log-probabilities.
+        """
         return self.output_layer(hidden, *self._matrix())
 
     def log_probabilities(self, hidden: Any) -> Any:

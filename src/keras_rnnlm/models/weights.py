@@ -7,14 +7,19 @@ import keras
 import numpy as np
 
 from keras_rnnlm.errors import FolderError
+from keras_rnnlm.layers.word_ranks import WordRanks
 
 
 def named_weights(network: Any) -> dict[str, keras.Variable]:
-    """Return the trainable variables of an `RNNLM` by stable name, in fixed order.
+    """Return the weights of an `RNNLM` by stable name, in fixed order.
 
     Names: `embedding.weight`, `recurrent.I.kernel`, `recurrent.I.recurrent_kernel`,
     `recurrent.I.bias`, `projection.kernel`, `output.kernel` (free output only; shape
-    (width, vocabulary)) and `output.bias`.
+    (width, vocabulary)) and `output.bias`. A sampled output has `output.order`, the
+    rank of each id and the id of each rank, besides; an adaptive one `output.order`,
+    `output.head_kernel`, `output.head_bias`, and `output.projection_I`,
+    `output.tail_I_kernel` and `output.tail_I_bias` of each cluster I. All are trained
+    but the order.
     """
     named = {"embedding.weight": network.embedding.embeddings}
     for i, layer in enumerate(network.recurrent):
@@ -25,6 +30,8 @@ def named_weights(network: Any) -> dict[str, keras.Variable]:
         named["projection.kernel"] = network.projection.kernel
     for variable in network.output_layer.trainable_variables:
         named[f"output.{variable.name}"] = variable
+    if isinstance(network.output_layer, WordRanks):
+        named["output.order"] = network.output_layer.order
     return named
 
 

@@ -19,6 +19,7 @@ from keras_rnnlm.program_cache import publish_programs
 from keras_rnnlm.training.checkpoint_writer import CheckpointWriter
 from keras_rnnlm.training.checkpoints import Checkpoint, snapshot
 from keras_rnnlm.training.optimizers import averaged_variables
+from keras_rnnlm.training.pending import number
 from keras_rnnlm.training.reporter import Reporter
 from keras_rnnlm.training.run_folder import RunFolder
 from keras_rnnlm.training.schedules import ClockPace, Knot, StepPace, learning_rate
@@ -52,6 +53,7 @@ class TrainingLoop(keras.callbacks.Callback):
         clock: Callable[[], float],
         identity: dict[str, Any],
         environment: dict[str, Any],
+        set_learning_rate: Callable[[float], None] | None = None,
     ) -> None:
         """Set a run up at its beginning.
 
@@ -66,12 +68,15 @@ class TrainingLoop(keras.callbacks.Callback):
             clock: Seconds of running time of this run, summed over resumes.
             identity: What a resumed run must share; kept in the checkpoint.
             environment: Versions and machine; kept there too.
+            set_learning_rate: Sets the rate of the next step; the model's optimizer
+                is told if absent.
         """
         super().__init__()
         self.settings, self.pace, self.batches = settings, pace, batches
         self.folder, self.flag, self.reporter = folder, flag, reporter
         self.validator, self.clock, self.identity = validator, clock, identity
         self.environment = environment
+        self.set_learning_rate = set_learning_rate or self._tell_optimizer
         self.writer = CheckpointWriter(folder.path)
         self.step = 0
         self.complete = False
@@ -93,12 +98,13 @@ class TrainingLoop(keras.callbacks.Callback):
         """Set the learning rate of the coming step."""
         rate = learning_rate(self.settings, self.pace.progress(self.step))
         if rate != self._rate:
-            self.model.optimizer.learning_rate = rate
+            self.set_learning_rate(rate)
             self._rate = rate
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Count the step, then do what is due."""
-        # The loss of the step before: reading this one's would wait for its end.
+        # The loss of the step before: reading this one's would wait for its end. So
+        # there are never more than two steps under way.
         self._check_loss(self._previous, self.step)
         self._previous = logs["loss"]
         self.step += 1
@@ -123,6 +129,9 @@ class TrainingLoop(keras.callbacks.Callback):
             self.model.stop_training = True
         elif self.writer.due():
             self._keep(logs)
+
+    def _tell_optimizer(self, rate: float) -> None:
+        self.model.optimizer.learning_rate = rate
 
     # -- checkpoints --------------------------------------------------------------
 
@@ -224,7 +233,10 @@ class TrainingLoop(keras.callbacks.Callback):
         trainable = self.model.trainable_variables
         by_variable = {id(v): a for v, a in zip(trainable, averages, strict=True)}
         return {
+            # What is not trained has no average.
             name: np.array(keras.ops.convert_to_numpy(by_variable[id(v)].value))
+            if id(v) in by_variable
+            else arrays[name]
             for name, v in named_weights(self.model).items()
         }
 
@@ -247,7 +259,7 @@ class TrainingLoop(keras.callbacks.Callback):
 
     def _log(self, logs: Any, now: float) -> None:
         self._check_loss(logs["loss"], self.step)
-        self._recent_loss = float(logs["loss"])
+        self._recent_loss = number(logs["loss"])
         self.folder.log(
             {
                 "event": "train",
@@ -263,7 +275,7 @@ class TrainingLoop(keras.callbacks.Callback):
     def _report(self, now: float) -> None:
         self._reported = now
         if self._previous is not None:
-            self._recent_loss = float(self._previous)
+            self._recent_loss = number(self._previous)
         progress = self.pace.progress(self.step)
         left = None
         if isinstance(self.pace, ClockPace):
@@ -284,7 +296,7 @@ class TrainingLoop(keras.callbacks.Callback):
         }
 
     def _check_loss(self, loss: Any, step: int) -> None:
-        if loss is not None and not math.isfinite(float(loss)):
+        if loss is not None and not math.isfinite(number(loss)):
             raise self._not_a_number("loss", step)
 
     def _check_weights(self) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from keras_rnnlm.config import Settings
 from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.layers.kernels.chunks import rows_for
+from keras_rnnlm.models.output_layers import output_weights
 
 _MOMENTS = {"sgd": 1, "rmsprop": 1, "adagrad": 1, "lion": 1}
 
@@ -12,12 +14,19 @@ _MOMENTS = {"sgd": 1, "rmsprop": 1, "adagrad": 1, "lion": 1}
 def needed_bytes(parameters: int, vocabulary_size: int, settings: Settings) -> int:
     """Estimate the peak memory of a training step, in bytes.
 
-    Weights, gradients, the optimizer's moments, averaged and best weights, and three
-    float32 arrays of the logits' shape (logits, their gradient, a temporary).
+    Weights, gradients, the optimizer's moments, averaged and best weights, and one
+    chunk of the logits with its gradient. Where there are several chunks, their
+    gradients by the output matrix are added up, which takes another of its size.
     """
     copies = 3 + _MOMENTS.get(settings.optimizer.lower(), 2) + (settings.average > 0)
-    logits = settings.batch_size * settings.steps * vocabulary_size
-    return 4 * (copies * parameters + 3 * logits)
+    words = settings.output_samples or 2048
+    words = words if settings.output == "sampled" else vocabulary_size
+    positions = settings.batch_size * settings.steps
+    most = rows_for(words)
+    chunk = 2 * min(positions, most) * words
+    if positions > most:
+        chunk += vocabulary_size * (settings.embedding or settings.units)
+    return 4 * (copies * parameters + chunk)
 
 
 def available_bytes() -> int | None:
@@ -38,8 +47,14 @@ def parameters_of(settings: Settings, vocabulary_size: int) -> int:
     widths = [embedding, *([settings.units] * (settings.layers - 1))]
     recurrent = sum(gates * settings.units * (w + settings.units + 1) for w in widths)
     last = settings.projection or settings.units
-    free = 0 if settings.tie_weights else last * vocabulary_size
-    return vocabulary_size * (embedding + 1) + recurrent + free
+    output = output_weights(
+        settings.output,
+        vocabulary_size,
+        last,
+        settings.tie_weights,
+        settings.output_cutoffs,
+    )
+    return vocabulary_size * embedding + recurrent + output
 
 
 def check_memory(settings: Settings, vocabulary_size: int) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.encoded_text import EncodedText
@@ -14,6 +16,7 @@ from keras_rnnlm.data.streams import SentenceBatches, StreamBatches
 from keras_rnnlm.errors import ResumeError
 from keras_rnnlm.language_model import LanguageModel, load
 from keras_rnnlm.models.folder import json_bytes, parameter_count, save_folder
+from keras_rnnlm.models.output_layers import token_counts
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import assign_weights
 from keras_rnnlm.plots import training_curve
@@ -52,6 +55,9 @@ NETWORK_SETTINGS = (
     "embedding_dropout",
     "weight_dropout",
     "tie_weights",
+    "output",
+    "output_cutoffs",
+    "output_samples",
     "seed",
 )
 
@@ -171,6 +177,7 @@ class _Run:
             clock,
             identity,
             environment(),
+            _rate_setter(network),
         )
         if checkpoint is None:
             self.folder.cut_log(0)
@@ -197,6 +204,10 @@ class _Run:
         network = RNNLM(
             self.corpus.vocabulary_size, **wanted, dtype=self.settings.precision
         )
+        if self.settings.output != "full":
+            network.rank_words(
+                token_counts(self.corpus.train.ids, self.corpus.vocabulary_size)
+            )
         network.compile(optimizer=self.optimizer, weighted_metrics=[])
         network.optimizer.build(network.trainable_variables)
         if self.settings.mode == "stream":
@@ -238,6 +249,7 @@ class _Run:
             "steps": getattr(batches, "steps", None),
             "precision": settings.precision,
             "loops": [layer.planned_loop() for layer in network.recurrent],
+            "output_loop": network.output_layer.planned_loop(),
             "device": environment()["device"],
             "minutes": settings.minutes,
             "max_steps": pace.steps if isinstance(pace, StepPace) else None,
@@ -271,6 +283,7 @@ class _Run:
             "identity": {k: v for k, v in identity.items() if k != "settings"},
             "parameters": parameter_count(network),
             "loops": loops,
+            "output_loop": trained.output_layer.loop,
             "schedule": {
                 "steps": loop.step,
                 "knots": [[k.step, k.progress, k.rate] for k in loop.pace.knots],
@@ -328,6 +341,15 @@ def _batches(text: EncodedText, settings: Settings, start: int = 0) -> Any:
         start=start,
         endless=True,
     )
+
+
+def _rate_setter(network: RNNLM) -> Callable[[float], None] | None:
+    """Let steps on JAX run without waiting; return what sets their learning rate."""
+    if keras.backend.backend() != "jax":
+        return None
+    from keras_rnnlm.training.jax_steps import PendingSteps
+
+    return PendingSteps(network).set_learning_rate
 
 
 def _finite(value: float) -> float | None:

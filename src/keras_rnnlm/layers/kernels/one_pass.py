@@ -29,6 +29,11 @@ class Outcome(NamedTuple):
     nats: Array
     correct: Array
 
+    def shaped(self, shape: Any) -> "Outcome":
+        """The same with nats and correctness in another shape."""
+        nats, correct = (ops.reshape(x, shape) for x in (self.nats, self.correct))
+        return Outcome(self.loss, nats, correct)
+
 
 Evaluate = Callable[..., Outcome]
 Differentiate = Callable[..., tuple[Outcome, Arrays]]

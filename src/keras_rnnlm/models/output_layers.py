@@ -1,0 +1,99 @@
+"""The output layer that a model's arguments ask for, and how many weights it has."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_rnnlm.errors import ConfigError, nearest
+from keras_rnnlm.layers import AdaptiveOutput, Output, SampledOutput
+from keras_rnnlm.layers.adaptive import default_cutoffs
+
+KINDS = ("full", "adaptive", "sampled")
+SAMPLES = 2048
+
+_COUNTED = 1 << 22  # ids at a time
+
+
+def make_output(
+    kind: str,
+    vocabulary_size: int,
+    tied: bool,
+    cutoffs: Any = None,
+    samples: int | None = None,
+    seed: int | None = None,
+    dtype: Any = None,
+) -> Any:
+    """Make an output layer.
+
+    Args:
+        kind: `full`, `adaptive` or `sampled`.
+        vocabulary_size: Number of words.
+        tied: Whether it uses the embedding's matrix.
+        cutoffs: Ranks at which clusters begin, for `adaptive` alone.
+        samples: Words drawn in a step, for `sampled` alone.
+        seed: Of the drawing.
+        dtype: Keras dtype policy.
+
+    Raises:
+        ConfigError: An unknown kind, or arguments that do not go with it.
+    """
+    if kind not in KINDS:
+        raise ConfigError(
+            f"Expected output to be one of {', '.join(KINDS)}; received '{kind}'."
+            f"{nearest(kind, KINDS)}"
+        )
+    for name, value, owner in (
+        ("output_cutoffs", cutoffs, "adaptive"),
+        ("output_samples", samples, "sampled"),
+    ):
+        if value is not None and kind != owner:
+            raise ConfigError(
+                f"{name} goes with output='{owner}'; received output='{kind}'. Leave "
+                "one of them out."
+            )
+    options: dict[str, Any] = {"dtype": dtype, "name": "output"}
+    if kind == "adaptive":
+        if tied:
+            raise ConfigError(
+                "output='adaptive' has matrices of its own, of several widths; "
+                "received tie_weights=True. Set tie_weights=False."
+            )
+        return AdaptiveOutput(vocabulary_size, cutoffs, **options)
+    if kind == "sampled":
+        samples = SAMPLES if samples is None else samples
+        return SampledOutput(vocabulary_size, samples, seed, tied=tied, **options)
+    return Output(vocabulary_size, tied=tied, **options)
+
+
+def token_counts(ids: NDArray[np.integer], vocabulary_size: int) -> NDArray[np.int64]:
+    """Count how often each id comes in a text, which may be memory-mapped."""
+    counts = np.zeros(vocabulary_size, np.int64)
+    for begin in range(0, len(ids), _COUNTED):
+        counts += np.bincount(ids[begin : begin + _COUNTED], minlength=vocabulary_size)
+    return counts
+
+
+def output_weights(
+    kind: str, vocabulary_size: int, width: int, tied: bool, cutoffs: Any = None
+) -> int:
+    """Return how many numbers an output layer keeps, without building it.
+
+    Args:
+        kind: `full`, `adaptive` or `sampled`.
+        vocabulary_size: Number of words.
+        width: Of the hidden vectors.
+        tied: Whether it uses the embedding's matrix.
+        cutoffs: As of `make_output`.
+    """
+    if kind != "adaptive":
+        order = 2 * vocabulary_size if kind == "sampled" else 0
+        return vocabulary_size + order + (0 if tied else width * vocabulary_size)
+    chosen = default_cutoffs(vocabulary_size) if cutoffs is None else cutoffs
+    total = (width + 1) * (int(chosen[0]) + len(chosen)) + 2 * vocabulary_size
+    bounds = (*(int(cutoff) for cutoff in chosen), vocabulary_size)
+    for i, (begin, end) in enumerate(pairwise(bounds)):
+        narrow = max(1, width // 4 ** (i + 1))
+        total += width * narrow + (narrow + 1) * (end - begin)
+    return total
