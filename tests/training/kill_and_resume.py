@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 
 ROOT = Path(__file__).parents[2]
 TEXT = ROOT / "tests" / "texts" / "english.txt"
-STEPS = 1500
+STEPS = 3000
 
 RUN = f"""
 import sys

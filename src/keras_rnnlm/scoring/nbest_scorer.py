@@ -21,6 +21,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from keras_rnnlm.layers.kernels.softmax import Softmax, choose
 from keras_rnnlm.models.compiled import compiled_once
 from keras_rnnlm.scoring.checks import check_ids, check_nats
 from keras_rnnlm.scoring.prefix_tree import PrefixTree
@@ -50,7 +51,7 @@ def score_lists(
 
     Args:
         network: An `RNNLM`, or any model with its `initial_state`, `hidden` and
-            `log_probabilities`.
+            `logits`.
         lists: For each utterance its hypotheses: ids (tokens,), the first of which is
             given and not predicted.
 
@@ -178,6 +179,8 @@ class _GroupScorer:
             # A row whose edges do not all fit is stepped again by the next call.
             stop = min(done + edges, int(np.searchsorted(edge_rows, low + count)))
             rows = slice(low, int(edge_rows[stop - 1]) + 1)
+            followed, followers = edge_rows[done:stop] - low, edge_tokens[done:stop]
+            _, firsts = np.unique(followed, return_index=True)
             result, self._here = self._advance(
                 self._above,
                 self._here,
@@ -185,8 +188,9 @@ class _GroupScorer:
                 _padded(tokens[rows], count),
                 np.array(first),
                 np.array(low, np.int32),
-                _padded((edge_rows[done:stop] - low).astype(np.int32), edges),
-                _padded(edge_tokens[done:stop], edges),
+                _padded(followers[firsts], count),
+                _padded(followed.astype(np.int32), edges),
+                _padded(followers, edges),
             )
             calls.append((stop - done, result))
             done = stop
@@ -211,6 +215,7 @@ def _advance(
     tokens: Any,
     first: Any,
     low: Any,
+    one_token: Any,
     edge_rows: Any,
     edge_tokens: Any,
 ) -> tuple[Any, Any]:
@@ -224,6 +229,7 @@ def _advance(
         tokens: int32 (R,), by which token.
         first: bool (), whether states are zero instead.
         low: int32 (), where in `here` the first of the new states belongs.
+        one_token: int32 (R,), a token that follows each prefix somewhere.
         edge_rows: int32 (E,), which of the prefixes is followed
         edge_tokens: int32 (E,), by which token.
 
@@ -242,7 +248,15 @@ def _advance(
     state = keras.tree.map_structure(fetch, above)
     hidden, state = network.hidden(ops.expand_dims(tokens, 1), state)
     here = keras.tree.map_structure(keep, here, state)
-    # One softmax for a prefix, however many tokens follow it.
-    log_probabilities = network.log_probabilities(hidden)[:, 0]  # (R, V)
-    places = edge_rows * log_probabilities.shape[-1] + edge_tokens
-    return -ops.take(ops.reshape(log_probabilities, (-1,)), places), here
+    logits = network.logits(hidden)[:, 0]  # (R, V)
+    # One softmax for a prefix, however many tokens follow it: what they differ by in
+    # nats, they differ by in logits.
+    softmax = Softmax(choose("float32"), "float32")
+    nats, _ = softmax.nats(logits, None, one_token)
+    size = logits.shape[-1]
+    logits = ops.reshape(logits, (-1,))
+    one = ops.take(
+        logits, ops.arange(tokens.shape[0], dtype="int32") * size + one_token
+    )
+    further = ops.take(logits, edge_rows * size + edge_tokens)
+    return ops.take(nats, edge_rows) - (further - ops.take(one, edge_rows)), here
