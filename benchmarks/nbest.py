@@ -28,7 +28,8 @@ from keras_rnnlm.scoring.nbest_scorer import score_lists
 from keras_rnnlm.scoring.prefix_tree import PrefixTree
 from keras_rnnlm.scoring.scorer import score_segments
 
-BATCH_SIZES = (64, 128, 256, 512)
+BATCH_SIZES = (64, 256)
+PROBED = 6  # utterances that the batch size is chosen by
 
 Ids = NDArray[np.int32]
 
@@ -46,10 +47,12 @@ def main() -> None:
         for first in range(0, arguments.block * arguments.rounds, arguments.block)
     ]
     network = model.network
-    _shared(network, blocks[-1])  # compiles
+    few = blocks[-1][:PROBED]
+    sizes = {}
     for size in BATCH_SIZES:
-        _alone(network, blocks[-1], size)
-    sizes = {size: _seconds(_alone, network, blocks[-1], size) for size in BATCH_SIZES}
+        _alone(network, few, size)  # compiles
+        sizes[size] = _seconds(_alone, network, few, size)
+    _shared(network, blocks[-1])
     size = min(sizes, key=lambda size: sizes[size])
     rounds = []
     for block in blocks:

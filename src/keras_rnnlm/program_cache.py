@@ -138,7 +138,7 @@ def keep_programs() -> None:
         # XLA's own caches, for GPUs, would put the private folder into every key.
         "jax_persistent_cache_enable_xla_caches": "none",
     }.items():
-        jax.config.update(name, value)  # type: ignore[no-untyped-call]
+        jax.config.update(name, value)
     atexit.register(_active.close)
     atexit.register(publish_programs)
 
