@@ -15,7 +15,7 @@ from keras import ops
 from keras_rnnlm.data.text import find_files
 from keras_rnnlm.data.tokenizers import Tokenizer, train_tokenizer
 from keras_rnnlm.errors import InputError
-from keras_rnnlm.generation import generator
+from keras_rnnlm.generation import reading
 from keras_rnnlm.generation.generator import (
     generate,
     next_log_probabilities,
@@ -129,7 +129,7 @@ def test_prompt_read_in_chunks_equals_one_token_at_a_time(
     network: RNNLM, length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Shorter ones than in earnest: a step that is not compiled takes its time.
-    monkeypatch.setattr(generator, "CHUNKS", (32, 8, 4))
+    monkeypatch.setattr(reading, "PIECES", (32, 8, 4))
     prompt = np.random.default_rng(length).integers(
         0, network.vocabulary_size, length, dtype=np.int32
     )
@@ -176,6 +176,7 @@ def test_compiles_few_shapes_and_never_again(
     words: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only_on("jax", "tensorflow")
+    monkeypatch.setenv("RNNLM_NATIVE", "off")
     fresh = RNNLM(words.vocabulary_size, "gru", units=4, layers=1)
     traced = []
     step = fresh.step

@@ -22,6 +22,11 @@ from keras_rnnlm.cli.wording import table
     type=click.IntRange(min=1),
     help="Most segments scored side by side; no figure depends on it.",
 )
+@click.option(
+    "--weights",
+    type=click.Choice(["float32", "bfloat16", "int8"]),
+    help="Measure the model as `rnnlm generate --weights` uses it.",
+)
 @click.option("--encoding", default="utf-8", show_default=True, help="Of the texts.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
@@ -29,6 +34,7 @@ def evaluate(
     texts: tuple[str, ...],
     protocol: str | None,
     batch_size: int | None,
+    weights: str | None,
     encoding: str,
     as_json: bool,
 ) -> None:
@@ -39,6 +45,8 @@ def evaluate(
 
     keep_programs()
     lm = load(model)
+    if weights is not None:
+        lm = lm.quantize(weights)
     with reading("evaluating") as progress:
         report = lm.evaluate(
             texts,
@@ -47,7 +55,11 @@ def evaluate(
             batch_size=batch_size,
             progress=progress,
         )
+    figures = {**report.to_dict(), "weights": weights or "float32"}
     if as_json:
-        click.echo(json.dumps(report.to_dict(), ensure_ascii=False))
+        click.echo(json.dumps(figures, ensure_ascii=False))
     else:
-        click.echo(table(report_rows(report.to_dict())))
+        rows = report_rows(figures)
+        if weights is not None:
+            rows.insert(1, ("weights", weights))
+        click.echo(table(rows))

@@ -53,6 +53,12 @@ from keras_rnnlm.cli.base import Verb
     show_default=True,
     help="How many texts to write.",
 )
+@click.option(
+    "--weights",
+    type=click.Choice(["float32", "bfloat16", "int8"]),
+    help="What to compute with; fewer bits take less time. `rnnlm evaluate` shows what "
+    "they cost.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def generate(
     model: str,
@@ -65,15 +71,19 @@ def generate(
     stop: tuple[str, ...],
     seed: int | None,
     samples: int,
+    weights: str | None,
     as_json: bool,
 ) -> None:
     """Let MODEL write text, going on from a prompt if there is one."""
     from keras_rnnlm.generation.generator import stream, unknown_in_prompt
+    from keras_rnnlm.generation.loops import choose
     from keras_rnnlm.language_model import load
     from keras_rnnlm.program_cache import keep_programs
 
     keep_programs()
     lm = load(model)
+    if weights is not None:
+        lm = lm.quantize(weights)
     if unknown := unknown_in_prompt(lm.tokenizer, prompt):
         click.echo(f"Not in the vocabulary: {', '.join(unknown)}", err=True)
     pieces = stream(
@@ -97,7 +107,14 @@ def generate(
         if row == 0 and not as_json:
             click.echo(piece, nl=False)  # flushed, so that it is seen as it is made
     if as_json:
-        found = {"prompt": prompt, "texts": texts, "seed": seed}
+        loop = choose(lm.network)
+        found = {
+            "prompt": prompt,
+            "texts": texts,
+            "seed": seed,
+            "path": loop.path,
+            "weights": loop.weights or "float32",
+        }
         click.echo(json.dumps(found, ensure_ascii=False))
         return
     click.echo()

@@ -1,35 +1,28 @@
 """Text that goes on from a prompt, drawn from the model a token at a time.
 
 Three layers, each of which can be replaced by itself: `next_tokens` runs the network
-and draws tokens, all rows side by side; a `_Writer` for each row turns its tokens into
-text; `stream` and `generate` join the two.
+and draws tokens, all rows side by side, in one of the loops of `loops.choose`; a
+`Writer` for each row turns its tokens into text; `stream` and `generate` join the two.
 """
 
-import weakref
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from keras_rnnlm.data.tokenizers import Tokenizer, WordTokenizer
 from keras_rnnlm.errors import InputError
-from keras_rnnlm.generation.samplers import Sampler, draw, normalize, random_streams
-from keras_rnnlm.generation.stops import StopWatch
-from keras_rnnlm.models.compiled import compiled
+from keras_rnnlm.generation.loops import Network, choose, chunk_sizes
+from keras_rnnlm.generation.reading import read_context
+from keras_rnnlm.generation.samplers import Sampler, normalize, random_streams
+from keras_rnnlm.generation.writer import Writer, write
+from keras_rnnlm.models.packed import packed_copy
 
 Ids = NDArray[np.int32]
 
-# A long prompt is read in pieces of these lengths, so that few shapes are compiled; the
-# few tokens that are left go through the call that generation makes anyway.
-CHUNKS = (256, 64, 16)
-
 
 def generate(
-    network: keras.Model,
+    network: Network,
     tokenizer: Tokenizer,
     prompt: str = "",
     tokens: int = 100,
@@ -67,7 +60,7 @@ def generate(
 
 
 def stream(
-    network: keras.Model,
+    network: Network,
     tokenizer: Tokenizer,
     prompt: str = "",
     tokens: int = 100,
@@ -93,7 +86,8 @@ def stream(
     bytes that are no character, and end in the middle of one: such bytes are left out.
 
     Args:
-        network: An `RNNLM`, or any model with its `initial_state` and `step`.
+        network: An `RNNLM`, a `PackedNetwork`, or any model with their
+            `vocabulary_size`, `initial_state` and `step`.
         tokenizer: The one the network was trained with.
         prompt: The text to go on from.
         tokens: Number of tokens to write for each text, line ends included.
@@ -136,9 +130,8 @@ def stream(
     streams = random_streams(seed, n)
     ids = np.asarray(tokenizer.encode(prompt, final=False), np.int32)
     start = _start(tokenizer, ids)
-    writers = [_Writer(tokenizer, prompt, stop) for _ in range(n)]
-    drawn = next_tokens(network, start, ids, sampler, streams)
-    return _write(islice(drawn, tokens), writers)
+    writers = [Writer(tokenizer, prompt, stop) for _ in range(n)]
+    return write(next_tokens(network, start, ids, sampler, streams, tokens), writers)
 
 
 def unknown_in_prompt(tokenizer: Tokenizer, prompt: str) -> list[str]:
@@ -154,47 +147,45 @@ def unknown_in_prompt(tokenizer: Tokenizer, prompt: str) -> list[str]:
 
 
 def next_tokens(
-    network: keras.Model,
+    network: Network,
     start: Sequence[int],
     prompt: Ids,
     sampler: Sampler,
     streams: Sequence[np.random.Generator],
+    tokens: int | None = None,
 ) -> Iterator[Ids]:
-    """Draw tokens after the prompt without end, a row for each random stream.
+    """Draw tokens after the prompt, a row for each random stream.
 
-    The prompt is read once, in a row of its own; then one compiled call of the network
-    is made for each token. The state goes in and comes out as a value.
+    The prompt is read once, in a row of its own. Tokens are drawn a chunk at a time
+    where there is a loop that does so (`loops.choose`), and handed out one by one.
 
     Args:
-        network: An `RNNLM`, or any model with its `initial_state` and `step`.
+        network: An `RNNLM`, a `PackedNetwork`, or any model with their
+            `vocabulary_size`, `initial_state` and `step`.
         start: Ids that are read before the prompt and count as no repetition.
         prompt: Ids (T,); with `start`, at least one.
         sampler: Shapes the distribution.
         streams: n random streams.
+        tokens: How many to draw; without end if absent. Streams may be used further.
 
     Yields:
         Token ids (n,).
     """
-    rows = len(streams)
-    step = _compiled(network)[1]
-    values, state = _read(network, np.append(start, prompt), rows)
-    seen = np.zeros(values.shape, np.bool_)
+    seen = np.zeros((len(streams), network.vocabulary_size), np.bool_)
     seen[:, prompt] = True
-    while True:
-        ids = draw(sampler(values, seen), streams)
-        yield ids
-        seen[np.arange(rows), ids] = True
-        log_probs, state = step(ids, state)
-        values = ops.convert_to_numpy(log_probs)
+    context = np.append(start, prompt).astype(np.int32)
+    loop = choose(network, sampler)
+    for block in loop.blocks(context, seen, sampler, streams, chunk_sizes(tokens)):
+        yield from block
 
 
 def next_log_probabilities(
-    network: keras.Model, tokenizer: Tokenizer, prompt: str = ""
+    network: Network, tokenizer: Tokenizer, prompt: str = ""
 ) -> NDArray[np.float64]:
     """Return what the network expects after a prompt.
 
     Args:
-        network: An `RNNLM`, or any model with its `initial_state` and `step`.
+        network: As in `next_tokens`.
         tokenizer: The one the network was trained with.
         prompt: The text before, read as `stream` reads it.
 
@@ -205,27 +196,10 @@ def next_log_probabilities(
         InputError: There is nothing to begin from.
     """
     ids = np.asarray(tokenizer.encode(prompt, final=False), np.int32)
-    log_probs, _ = _read(network, np.append(_start(tokenizer, ids), ids), 1)
+    context = np.append(_start(tokenizer, ids), ids).astype(np.int32)
+    log_probs, _ = read_context(packed_copy(network) or network, context, 1)
     result: NDArray[np.float64] = normalize(log_probs)[0]
     return result
-
-
-def _read(network: keras.Model, context: Ids, rows: int) -> tuple[Any, Any]:
-    """Read tokens (T,), at least one, in a row of its own; then repeat it.
-
-    Returns:
-        Log-probabilities (rows, V) of the next token and the state of `rows` rows.
-    """
-    read, step = _compiled(network)
-    state, left = network.initial_state(1), context.astype(np.int32)
-    for size in CHUNKS:
-        # At least one token stays, for the call whose prediction is used.
-        while len(left) > size:
-            state, left = read(left[None, :size], state), left[size:]
-    state = keras.tree.map_structure(lambda value: ops.repeat(value, rows, 0), state)
-    for token in left:
-        log_probs, state = step(np.full(rows, token, np.int32), state)
-    return ops.convert_to_numpy(log_probs), state
 
 
 def _start(tokenizer: Tokenizer, prompt: Ids) -> tuple[int, ...]:
@@ -240,79 +214,3 @@ def _start(tokenizer: Tokenizer, prompt: Ids) -> tuple[int, ...]:
             "end, so there is no place to begin from. Give the first character or more."
         )
     return (tokenizer.line_end_id,)
-
-
-class _Writer:
-    """The text of one row: whole characters, up to a stop string."""
-
-    def __init__(
-        self, tokenizer: Tokenizer, prompt: str, stop: str | Sequence[str]
-    ) -> None:
-        """Begin after the prompt, which itself is not written."""
-        self._watch = StopWatch(stop)
-        self._decoder = tokenizer.decoder()
-        # Whether a space comes before a word depends on what stands before it.
-        for token in tokenizer.encode(prompt, final=False):
-            self._decoder.push(int(token))
-        # A prompt of words that ends in a space has the one before the first word.
-        self._spaced = tokenizer.kind == "word" and prompt.endswith(" ")
-        self._bytes = tokenizer.kind in ("bpe", "unigram")
-
-    @property
-    def stopped(self) -> bool:
-        """Whether a stop string has ended the text."""
-        return self._watch.stopped
-
-    def push(self, token: int) -> str:
-        """Return the text that is certain once this token has come."""
-        text = self._decoder.push(token)
-        if self._spaced:
-            text, self._spaced = text.removeprefix(" "), False
-        if self._bytes:
-            text = text.replace("\ufffd", "")
-        return self._watch.push(text)
-
-    def flush(self) -> str:
-        """Return the rest, at the end of the tokens."""
-        # All that the decoder may still hold is the beginning of a character.
-        return self._watch.flush()
-
-
-def _write(
-    drawn: Iterator[Ids], writers: Sequence[_Writer]
-) -> Iterator[tuple[int, str]]:
-    """Yield the pieces of text of all rows until each has ended."""
-    for ids in drawn:
-        for row, writer in enumerate(writers):
-            if not writer.stopped and (piece := writer.push(int(ids[row]))):
-                yield row, piece
-        if all(writer.stopped for writer in writers):
-            return
-    for row, writer in enumerate(writers):
-        if piece := writer.flush():
-            yield row, piece
-
-
-Call = Callable[..., Any]
-
-# Two compiled functions a network, kept for as long as the network lives.
-_functions: "weakref.WeakKeyDictionary[keras.Model, tuple[Call, Call]]"
-_functions = weakref.WeakKeyDictionary()
-
-
-def _compiled(network: keras.Model) -> tuple[Call, Call]:
-    """Return compiled `(tokens, state) -> state` and `-> (log_probs, state)`."""
-    if network not in _functions:
-        # A proxy, since a function that held the network itself would keep its own
-        # key in the dictionary alive.
-        proxy = weakref.proxy(network)
-
-        def read(tokens: Any, state: Any) -> Any:
-            # The unused probabilities are left out when this is compiled.
-            return proxy.step(tokens, state)[1]
-
-        def step(tokens: Any, state: Any) -> Any:
-            return proxy.step(tokens, state)
-
-        _functions[network] = compiled(proxy, read), compiled(proxy, step)
-    return _functions[network]

@@ -4,7 +4,8 @@ Each takes an array (B, V) of natural-log probabilities, one row for each text t
 being written, and returns a new float64 array (B, V) whose rows sum to one again;
 `-inf` marks a token that can't be drawn. `Sampler` puts them in the usual order:
 banned tokens, repetition penalty, temperature, top-k, top-p. `draw` then takes one
-token a row. All of it is plain NumPy and knows nothing of networks or text.
+token a row. All of it is plain NumPy and knows nothing of networks or text. The loops
+in C++ (`layers/kernels/native/sampler.h`) and JAX (`jax_loop`) follow the same rules.
 """
 
 import math
@@ -28,19 +29,29 @@ def normalize(log_probs: ArrayLike) -> Floats:
     values = np.asarray(log_probs, np.float64)
     top = values.max(axis=-1, keepdims=True)
     if np.isnan(top).any() or np.isposinf(top).any():
-        raise InputError(
-            "Expected log-probabilities, received values that are not finite numbers "
-            "from the network. Its weights are probably damaged: use an earlier "
-            "checkpoint or train it again with a lower learning rate."
-        )
+        raise not_finite()
     if np.isneginf(top).any():
-        raise InputError(
-            "Expected at least one token that may be drawn, but every token is "
-            "excluded. Allow <unk>, or use a model with a larger vocabulary."
-        )
+        raise nothing_allowed()
     shifted: Floats = values - top
     shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return shifted
+
+
+def not_finite() -> InputError:
+    """Return the error for a network that predicts what is no number."""
+    return InputError(
+        "Expected log-probabilities, received values that are not finite numbers "
+        "from the network. Its weights are probably damaged: use an earlier "
+        "checkpoint or train it again with a lower learning rate."
+    )
+
+
+def nothing_allowed() -> InputError:
+    """Return the error for a row all of whose tokens are excluded."""
+    return InputError(
+        "Expected at least one token that may be drawn, but every token is "
+        "excluded. Allow <unk>, or use a model with a larger vocabulary."
+    )
 
 
 def ban(log_probs: ArrayLike, ids: Sequence[int]) -> Floats:
@@ -174,6 +185,12 @@ def random_streams(seed: int | None, n: int) -> list[np.random.Generator]:
         np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, row))))
         for row in range(n)
     ]
+
+
+def uniforms(streams: Sequence[np.random.Generator], count: int) -> Floats:
+    """Return the next `count` numbers of B streams, (count, B), which `draw` takes."""
+    numbers = [stream.random(count) for stream in streams]
+    return np.ascontiguousarray(np.stack(numbers, axis=1))
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,12 @@ class PackedNetwork:
         found = predicted[0] if ids.ndim == 1 else np.stack(predicted, axis=1)
         return found, as_state(array)
 
+    def read(self, tokens: Any, state: State) -> State:
+        """Return the state after tokens (batch, time)."""
+        array = from_state(state)
+        decode.read(self.packed, np.asarray(tokens, np.int32).T, array)
+        return as_state(array)
+
     def score_chunk(
         self, inputs: Ids, targets: Ids, fresh: NDArray[np.bool_], state: State
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_], State]:
@@ -126,7 +132,7 @@ def unpackable(network: keras.Model) -> str | None:
     """Return what a network has that the C++ loops lack, None if nothing."""
     if not isinstance(network, RNNLM):
         return "is no RNNLM"
-    if type(network.output_layer) is not Output:
+    if not isinstance(network.output_layer, Output):
         return f"has the output layer {type(network.output_layer).__name__}"
     if keras.backend.standardize_dtype(network.variable_dtype) != "float32":
         return f"has {network.variable_dtype} weights"

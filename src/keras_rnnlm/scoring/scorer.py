@@ -20,6 +20,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from keras_rnnlm.models.compiled import compiled_once
+from keras_rnnlm.models.packed import PackedNetwork
 from keras_rnnlm.scoring.checks import check_ids, check_nats
 
 BATCH_SIZE = 64
@@ -121,7 +122,10 @@ class _Batch:
         self._positions = min(POSITIONS, LOGITS_BYTES // logits_bytes)
         widest = max(1, self._positions // STEPS[0])
         rows = min(batch_size, widest, _round_up(len(self._queue)))
-        self._chunk = compiled_once(network, _score_chunk)
+        if isinstance(network, PackedNetwork):
+            self._chunk: Callable[..., Any] = network.score_chunk
+        else:
+            self._chunk = compiled_once(network, _score_chunk)
         self._state = keras.tree.map_structure(
             ops.convert_to_numpy, network.initial_state(rows)
         )

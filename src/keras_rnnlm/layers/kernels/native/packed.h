@@ -30,7 +30,7 @@ constexpr int kBlock = 16;
 constexpr int kMostColumns = 4 * kBlock;
 // How far ahead of its use a weight is asked for, in bytes. The processor's own
 // prefetchers stop at the end of a page.
-constexpr int64_t kAhead = 4096;
+constexpr int64_t kAhead = 8192;
 
 // The rows of activations that registers hold the sums of, beside the weights.
 constexpr int kMostRows = kWidth == 16 ? 4 : 2;
