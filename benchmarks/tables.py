@@ -68,6 +68,8 @@ def comparison(record: Record) -> list[str]:
         for row in record["bandwidth"]
     ]
     said = [f"Ceilings: {'; '.join(products + reading)}.", ""]
+    if record["allocator"] == "plain":
+        said += ["With the C library's own way of freeing memory, for all.", ""]
     for rows in groups(record["results"]):
         ours = [r for r in rows if r["family"] == "ours"]
         best = max((r["tokens_per_second"]["median"] for r in ours), default=None)

@@ -13,6 +13,7 @@ from tests.conftest import needs_backend
 ON_JAX = [
     ("ours-float32", "scoring", "gru"),
     ("ours-bfloat16", "training", "gru"),
+    ("ours-int8", "generation", "lstm"),
     ("keras-jax-bfloat16", "scoring", "lstm"),
 ]
 OTHERS = [(p, task) for p in PEERS for task in p.tasks if p.needs != ("jax",)]

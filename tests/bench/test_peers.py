@@ -6,7 +6,11 @@ from tests.bench.records import ABSENT
 
 
 def test_the_beginning_of_a_name_is_enough() -> None:
-    assert [p.name for p in chosen(["ours"])] == ["ours-float32", "ours-bfloat16"]
+    assert [p.name for p in chosen(["ours"])] == [
+        "ours-float32",
+        "ours-bfloat16",
+        "ours-int8",
+    ]
     keras = [p.name for p in chosen(["keras"])]
     assert "keras-torch-float32" in keras
     assert "torch-float32" not in keras

@@ -5,10 +5,9 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from typing import Any
 
-from keras_rnnlm.bench.ceilings import DTYPES
+from keras_rnnlm.bench.limits import Limits, find_ceilings
 from keras_rnnlm.bench.machine import machine, versions
 from keras_rnnlm.bench.peers import Peer
 from keras_rnnlm.bench.process import ContestantFailed, Process
@@ -29,6 +28,8 @@ class Plan:
         rounds: How often each takes its turn.
         seconds: How long a turn is, about.
         ceiling_seconds: How long to multiply matrices of one shape.
+        allocator: `kept`: all contestants keep freed memory, as the command `rnnlm`
+            does, whoever's layers they use; or `plain`: the C library's defaults.
         command: What was typed, for the record.
     """
 
@@ -39,6 +40,7 @@ class Plan:
     seconds: float
     ceiling_seconds: float
     command: str
+    allocator: str = "kept"
 
 
 def benchmark(plan: Plan, tell: Tell) -> dict[str, Any]:
@@ -50,11 +52,13 @@ def benchmark(plan: Plan, tell: Tell) -> dict[str, Any]:
 
     Returns:
         A record ready for JSON: `kind`, `format`, `date` (UTC), `command`, `machine`,
-        `versions`, `rounds`, `seconds`, `ceiling` (see `ceilings`), `bandwidth`, and
-        the lists `results`, `missing` (not installed) and `failed`. A row of `results`
-        has `tokens_per_second` with `median`, `min`, `max` and `runs`, and `fraction`
-        of the ceiling: of the matrix products of its type for training and scoring; of
-        the bandwidth that its weights need for generation.
+        `versions`, `rounds`, `seconds`, `allocator`, `ceiling` (see `ceilings`),
+        `bandwidth`, and the lists `results`, `missing` (not installed) and `failed`. A
+        row of `results` has `tokens_per_second` with `median`, `min`, `max` and `runs`,
+        `ceiling` and `fraction`, its part of it: of the matrix products of its type for
+        training and scoring, of the bandwidth that its weights need for generation. The
+        ceiling of a row takes its turns with the contestants, since a machine that is
+        shared is not equally fast at all times.
     """
     installed, missing = [], []
     for peer in plan.peers:
@@ -73,7 +77,8 @@ def benchmark(plan: Plan, tell: Tell) -> dict[str, Any]:
         "versions": versions(),
         "rounds": plan.rounds,
         "seconds": plan.seconds,
-        **ceilings(plan, tell),
+        "allocator": plan.allocator,
+        **find_ceilings(_sizes(plan), plan.ceiling_seconds, tell),
         "results": [],
         "missing": missing,
         "failed": [],
@@ -86,45 +91,15 @@ def benchmark(plan: Plan, tell: Tell) -> dict[str, Any]:
     return record
 
 
-def ceilings(plan: Plan, tell: Tell) -> dict[str, Any]:
-    """Measure products in float32 and bfloat16, and the reading of weights.
-
-    Returns:
-        `ceiling`: for each type the best `flops` a second with `library` and `shape`,
-        and `all` figures. `bandwidth`: for each size of weights that a generating model
-        has, the best `bytes_per_second` with its `library`.
-    """
-    tell("ceilings: matrix products and reading")
-    sizes = sorted(
-        {
-            workload.weight_bytes(peer.dtype)
-            for workload in plan.workloads
-            for peer in plan.peers
-            if "generation" in {*workload.tasks} & {*plan.tasks} & {*peer.tasks}
-        }
-    )
-    names = [name for name in ("jax", "torch") if find_spec(name) is not None]
-    seconds = plan.ceiling_seconds
-    rows: list[dict[str, Any]] = []
-    reads: list[dict[str, Any]] = []
-    for name in [*names, "numpy"]:
-        specification = {"task": "ceiling", "library": name}
-        with Process(specification, "jax") as process:
-            process.wait()
-            rows += process.ask({"what": "products", "seconds": seconds})["rows"]
-            for size in sizes:
-                wish = {"what": "bandwidth", "bytes": size, "seconds": seconds}
-                reads.append(process.ask(wish))
-    best = {}
-    for dtype in DTYPES:
-        these = [row for row in rows if row["dtype"] == dtype]
-        best[dtype] = {**max(these, key=lambda row: row["flops"]), "all": these}
-        tell(f"ceiling in {dtype}: {best[dtype]['flops'] / 1e9:.0f} GFLOP/s")
-    bandwidth = []
-    for size in sizes:
-        of_size = [row for row in reads if row["bytes"] == size]
-        bandwidth.append(max(of_size, key=lambda row: row["bytes_per_second"]))
-    return {"ceiling": best, "bandwidth": bandwidth}
+def _sizes(plan: Plan) -> list[int]:
+    """Bytes of weights that the contestants in generation have to read."""
+    sizes = {
+        workload.weight_bytes(peer.dtype)
+        for workload in plan.workloads
+        for peer in plan.peers
+        if "generation" in {*workload.tasks} & {*plan.tasks} & {*peer.tasks}
+    }
+    return sorted(sizes)
 
 
 def _take_turns(
@@ -151,6 +126,7 @@ def _take_turns(
         for peer in peers:
             specification = {
                 "task": task,
+                "allocator": plan.allocator,
                 "family": peer.family,
                 "dtype": peer.dtype,
                 "workload": workload.to_dict(),
@@ -161,6 +137,7 @@ def _take_turns(
                 process.wait()
             except ContestantFailed as error:
                 failed(peer, error)
+        limits = Limits(record, stack, plan.ceiling_seconds)
         for _ in range(plan.rounds):
             for peer in peers:
                 if peer.name not in processes:
@@ -173,9 +150,13 @@ def _take_turns(
                     continue
                 process.facts |= done
                 runs[peer.name].append(done["tokens"] / done["seconds"])
+            limits.take_turn(
+                {_limit(workload, task, p) for p in peers if p.name in processes}
+            )
         for peer in peers:
             if peer.name in processes:
-                row = _row(record, workload, task, peer, runs[peer.name])
+                rate = limits.rate(_limit(workload, task, peer))
+                row = _row(rate, workload, task, peer, runs[peer.name])
                 facts = processes[peer.name].facts
                 for key in ("parameters", "how", "loops", "kernels", "settings"):
                     row[key] = facts.get(key)
@@ -186,8 +167,15 @@ def _take_turns(
                 )
 
 
+def _limit(workload: Workload, task: str, peer: Peer) -> str | int:
+    """Return what limits a contestant: products of a type, or reading some bytes."""
+    if task == "generation":
+        return workload.weight_bytes(peer.dtype)
+    return peer.dtype
+
+
 def _row(
-    record: dict[str, Any],
+    ceiling: float,
     workload: Workload,
     task: str,
     peer: Peer,
@@ -195,16 +183,8 @@ def _row(
 ) -> dict[str, Any]:
     """Return what was measured of one contestant, with its fraction of the ceiling."""
     median = statistics.median(runs)
-    if task == "generation":
-        needed = workload.weight_bytes(peer.dtype)
-        rate = next(
-            row["bytes_per_second"]
-            for row in record["bandwidth"]
-            if row["bytes"] == needed
-        )
-    else:
-        needed = workload.flops(task)
-        rate = record["ceiling"][peer.dtype]["flops"]
+    generating = task == "generation"
+    needed = workload.weight_bytes(peer.dtype) if generating else workload.flops(task)
     return {
         "task": task,
         "workload": workload.name,
@@ -224,5 +204,6 @@ def _row(
             "runs": list(runs),
         },
         "work_per_token": needed,
-        "fraction": median * needed / rate,
+        "ceiling": ceiling,
+        "fraction": median * needed / ceiling,
     }

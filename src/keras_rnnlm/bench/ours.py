@@ -13,6 +13,7 @@ from keras_rnnlm.bench.workloads import Workload
 from keras_rnnlm.data.character_tokenizer import CharacterTokenizer
 from keras_rnnlm.data.streams import StreamBatches
 from keras_rnnlm.data.tokenizers import Tokenizer, WordTokenizer
+from keras_rnnlm.generation.loops import choose
 from keras_rnnlm.language_model import LanguageModel
 from keras_rnnlm.layers.kernels.native import library
 from keras_rnnlm.models.rnn_lm import RNNLM
@@ -92,21 +93,21 @@ class OurGeneration(Runner):
     """`LanguageModel.generate`, one text at a time, drawn at temperature 1."""
 
     def __init__(self, workload: Workload, dtype: str) -> None:
-        """Join the network with a tokenizer of made-up words."""
-        network = _network(workload, dtype)
-        self._model = LanguageModel(network, _tokenizer(workload.vocabulary))
+        """Join the network with a tokenizer of made-up words; quantize it if asked."""
+        network = _network(workload, "float32")
+        model = LanguageModel(network, _tokenizer(workload.vocabulary))
+        self._model = model if dtype == "float32" else model.quantize(dtype)
         self.facts = _facts(
-            network, "generate", "LanguageModel.generate at temperature 1"
+            network, "generate", f"LanguageModel.generate, {dtype} weights"
         )
+        self.facts["loops"] = [choose(self._model.network).path]
 
     def run(self, units: int) -> tuple[int, float]:
         """Write one text of `units` bursts of tokens."""
         tokens = units * BURST
         begun = time.perf_counter()
         self._model.generate("a", tokens=tokens, seed=0)
-        seconds = time.perf_counter() - begun
-        self.facts["loops"] = [layer.loop for layer in self._model.network.recurrent]
-        return tokens, seconds
+        return tokens, time.perf_counter() - begun
 
 
 def _network(workload: Workload, dtype: str) -> RNNLM:

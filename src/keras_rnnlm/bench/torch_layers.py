@@ -90,10 +90,10 @@ class _Loop:
             self._optimizer.zero_grad(set_to_none=True)
             with torch.autocast("cpu", torch.bfloat16, enabled=self._narrow):
                 logits, state = self.model(inputs, self._state)
-                loss = nn.functional.cross_entropy(
+                loss: Any = nn.functional.cross_entropy(
                     logits.flatten(0, 1), targets.flatten()
                 )
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_(self._parameters, CLIP_NORM, foreach=True)
             self._optimizer.step()
             self._state = _detached(state)

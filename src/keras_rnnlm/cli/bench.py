@@ -50,6 +50,13 @@ FULL_PEERS = "ours,keras,torch,onnxruntime"
     type=click.FloatRange(min=0, min_open=True),
     help="Length of a turn. 3 by default.",
 )
+@click.option(
+    "--allocator",
+    type=click.Choice(("kept", "plain")),
+    default="kept",
+    show_default=True,
+    help="Whether all contestants keep freed memory, as rnnlm does, or none.",
+)
 @click.option("--json", "json_path", metavar="FILE", help="Write the record; - prints.")
 @click.option("--plot", "plot_path", metavar="FILE.png", help="Draw it.")
 @click.pass_obj
@@ -62,6 +69,7 @@ def bench(
     peers: str | None,
     rounds: int | None,
     seconds: float | None,
+    allocator: str,
     json_path: str | None,
     plot_path: str | None,
 ) -> None:
@@ -89,8 +97,9 @@ def bench(
         peers=chosen(_names(peers or (QUICK_PEERS if quick else FULL_PEERS))),
         rounds=rounds or (3 if quick else 5),
         seconds=seconds or (1.0 if quick else 3.0),
-        ceiling_seconds=min(0.2 if quick else 1.0, seconds or 1.0),
+        ceiling_seconds=min(0.1 if quick else 0.3, seconds or 0.3),
         command=shlex.join(["rnnlm", *session.arguments]),
+        allocator=allocator,
     )
     record = benchmark(plan, lambda line: click.echo(line, err=True))
     for table in tables(record):
