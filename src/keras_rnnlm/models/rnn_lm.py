@@ -286,9 +286,10 @@ class RNNLM(OnePassTraining):
         if weights is None:
             weights = ops.ones(ops.shape(targets), "float32")
         matrix = self._matrix()[0] if self.output_layer.tied else None
-        return self.output_layer.cross_entropy(
+        found: Outcome = self.output_layer.cross_entropy(
             hidden, targets, weights, matrix, training
         )
+        return found
 
     def _matrix(self) -> tuple[Any, ...]:
         """The embedding matrix, if the output layer is tied to it."""

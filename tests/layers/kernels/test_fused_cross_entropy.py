@@ -234,9 +234,11 @@ def test_equals_the_unfused_gradient(loop: str) -> None:
     got, _ = case.run(loop, rows=4)
     targets = ops.convert_to_tensor(case.targets, "int32")
 
+    weights = ops.convert_to_tensor(case.weights)
+
     def unfused(hidden: Any, matrix: Any, bias: Any) -> Any:
         logits = ops.matmul(hidden, ops.transpose(matrix)) + bias
-        return ops.sum(sparse_cross_entropy(logits, targets) * case.weights)
+        return ops.sum(sparse_cross_entropy(logits, targets) * weights)
 
     plain = call_with_gradients(
         NO_WEIGHTS, unfused, [case.hidden, case.matrix, case.bias]

@@ -233,7 +233,7 @@ def _over_members(
         return _jax_over_members(step, sums, members, min(most, BLOCK))
     if backend == "torch":
         places = members.nonzero()[:, 0]
-        for block in places.split(most):
+        for block in places.split(most) if len(places) else ():
             sums = step(sums, block, ops.ones(block.shape, sums[0].dtype))
         return sums
     import tensorflow as tf

@@ -129,6 +129,7 @@ class FusedCrossEntropy:
             step, zeros, (narrow, targets, factors), self._rows(matrix)
         )
         outcome = Outcome(ops.sum(nats * weights), nats, correct)
+        gradients: one_pass.Arrays
         gradients = d_hidden, d_matrix, None if bias is None else d_bias
         if scale is not None:
             gradients = tuple(None if g is None else g * scale for g in gradients)

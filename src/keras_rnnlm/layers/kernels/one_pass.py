@@ -111,9 +111,10 @@ def _tensorflow(
 ) -> Outcome:
     import tensorflow as tf
 
-    present = [a for a in arrays if a is not None]
+    # Variables are read here: inside, TensorFlow would want their gradients apart.
+    present = [tf.convert_to_tensor(a) for a in arrays if a is not None]
 
-    @tf.custom_gradient
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
     def function(*tensors: Array) -> Any:
         left = iter(tensors)
         given = [None if a is None else next(left) for a in arrays]
@@ -133,7 +134,7 @@ def _tensorflow(
 def _torch(differentiate: Differentiate, arrays: Arrays, others: Arrays) -> Outcome:
     import torch
 
-    class Function(torch.autograd.Function):  # type: ignore[misc]
+    class Function(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, *arrays: Array) -> Any:
             outcome, gradients = differentiate(*arrays, *others)
@@ -149,4 +150,4 @@ def _torch(differentiate: Differentiate, arrays: Arrays, others: Arrays) -> Outc
                 for g, dtype in zip(ctx.saved_tensors, ctx.types, strict=True)
             )
 
-    return Outcome(*Function.apply(*arrays))
+    return Outcome(*Function.apply(*arrays))  # type: ignore[no-untyped-call]
