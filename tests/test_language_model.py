@@ -56,6 +56,14 @@ def test_predict_next_gives_the_likeliest_tokens(
     assert sum(p for _, p in everything) == pytest.approx(1, abs=1e-5)
 
 
+def test_score_nbest_gives_each_hypothesis_its_score(lm: LanguageModel) -> None:
+    lists = [["the cat sat", "the cat saw"], [], ["a zebra"]]
+    found = list(lm.score_nbest(lists))
+    assert [[score.text for score in scores] for scores in found] == lists
+    for score in (score for scores in found for score in scores):
+        assert score.total == pytest.approx(lm.score(score.text).total, abs=1e-4)
+
+
 def test_score_is_the_sum_over_a_line_and_its_end(lm: LanguageModel) -> None:
     text = "the cat saw a zebra"
     ids = np.append(lm.tokenizer.line_end_id, lm.tokenizer.encode(text + "\n"))

@@ -106,7 +106,8 @@ def train(context: click.Context, /, **options: Any) -> int:
     """Train a model on TEXT... (files, folders, or - for stdin).
 
     The recipe's settings are beaten by environment variables (RNNLM_MINUTES,
-    RNNLM_SEED), those by options. RNNLM_CACHE is where encoded texts are kept.
+    RNNLM_SEED), those by options. RNNLM_CACHE is where encoded texts and compiled
+    programs are kept; RNNLM_PROGRAMS=off keeps no programs.
     """
     from keras_rnnlm.config import Settings, default_recipe
     from keras_rnnlm.training.run_folder import refuse_existing
