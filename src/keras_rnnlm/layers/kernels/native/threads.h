@@ -67,9 +67,11 @@ class Team {
       int number = std::atoi(wanted);
       if (number > 0) return std::min(number, 256);
     }
+#if defined(__linux__)
     cpu_set_t set;
     CPU_ZERO(&set);
     if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+#endif
     return std::max(1u, std::thread::hardware_concurrency());
   }
 
