@@ -36,7 +36,6 @@ DTYPES = ("float32", "bfloat16")
 SERIES = ("units", "vocabulary", "text")
 
 TURNS = 3
-SECONDS = 1.5
 
 Point = dict[str, Any]
 
@@ -50,7 +49,9 @@ def models(series: str, sizes: Sequence[int]) -> Iterator[tuple[int, Workload]]:
             yield size, Workload("vocabulary", ("training",), size, 256, 1, 20, 35)
 
 
-def training_point(series: str, size: int, model: Workload, dtype: str) -> Point:
+def training_point(
+    series: str, size: int, model: Workload, dtype: str, seconds: float
+) -> Point:
     """Train for a while in a process of its own; the median of some turns counts."""
     specification = {
         "task": "training",
@@ -60,7 +61,7 @@ def training_point(series: str, size: int, model: Workload, dtype: str) -> Point
     }
     with Process(specification, "jax") as process:
         process.wait()
-        runs = [process.ask({"seconds": SECONDS}) for _ in range(TURNS)]
+        runs = [process.ask({"seconds": seconds}) for _ in range(TURNS)]
     rates = [run["seconds"] / run["tokens"] for run in runs]
     token = statistics.median(rates)
     return {
@@ -165,7 +166,10 @@ def write_text(path: Path, size: int) -> None:
 
 
 def missing_points(
-    points: Sequence[Point], only: Sequence[str], sizes: dict[str, Sequence[int]]
+    points: Sequence[Point],
+    only: Sequence[str],
+    sizes: dict[str, Sequence[int]],
+    seconds: float,
 ) -> Iterator[Callable[[], Point]]:
     """Yield what is still to be measured, each as a function that does it."""
     known = {(point["series"], point["size"], point["kind"]) for point in points}
@@ -175,7 +179,8 @@ def missing_points(
         for size, model in models(series, sizes[series]):
             for dtype in DTYPES:
                 if (series, size, dtype) not in known:
-                    yield lambda a=(series, size, model, dtype): training_point(*a)
+                    a = (series, size, model, dtype, seconds)
+                    yield lambda a=a: training_point(*a)
     if "text" in only:
         for size in sizes["text"]:
             for kind in KINDS:
@@ -290,6 +295,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--at-most", type=float, metavar="SECONDS", help="begin no point after these"
     )
+    parser.add_argument(
+        "--seconds", type=float, default=1.5, help="length of a turn of training"
+    )
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--plot", metavar="FILE.png")
     parser.add_argument("--one-text", nargs=2, help=argparse.SUPPRESS)
@@ -315,7 +323,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "vocabulary": given.vocabularies,
         "text": given.megabytes,
     }
-    for measure in missing_points(record["points"], given.only or SERIES, sizes):
+    for measure in missing_points(
+        record["points"], given.only or SERIES, sizes, given.seconds
+    ):
         if given.at_most and time.monotonic() - begun > given.at_most:
             print("more points are left for another run", file=sys.stderr)
             break

@@ -1,8 +1,11 @@
 import json
+from pathlib import Path
 
 import pytest
 
+from keras_rnnlm.bench.pictures import comparison
 from tests.bench.records import tiny_record
+from tests.benchmarks.scripts import script
 
 pytestmark = pytest.mark.slow
 
@@ -109,3 +112,18 @@ def test_who_is_missing_or_fails_is_said() -> None:
     assert all("no-such-backend" in row["reason"] for row in record["failed"])
     assert any("absent-float32" in line for line in said)
     assert any("broken-float32" in line for line in said)
+
+
+def test_a_picture_of_it(tmp_path: Path) -> None:
+    record, _ = tiny_record()
+    comparison(record, tmp_path / "bench.png")
+    assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_it_becomes_tables() -> None:
+    record, _ = tiny_record()
+    said = "\n".join(script("tables").section("x.json", record))
+    assert "training: LSTM 2 x 16, vocabulary 50, batch 4, 8 steps (median" in said
+    assert "| ours-float32 | " in said
+    assert "Absent: absent-float32: no_such_module not installed" in said
+    assert "Failed: broken-float32 at training of tiny lstm" in said

@@ -11,10 +11,9 @@ from tests.conftest import needs_backend
 
 # What the comparison of tests/bench/records.py leaves out, of those on JAX.
 ON_JAX = [
-    ("ours-float32", "scoring", "gru"),
     ("ours-bfloat16", "training", "gru"),
     ("ours-int8", "generation", "lstm"),
-    ("keras-jax-bfloat16", "scoring", "lstm"),
+    ("keras-jax-float32", "scoring", "gru"),
 ]
 OTHERS = [(p, task) for p in PEERS for task in p.tasks if p.needs != ("jax",)]
 

@@ -1,16 +1,4 @@
-from pathlib import Path
-
-import pytest
-
-from keras_rnnlm.bench.pictures import comparison, groups, title
-from tests.bench.records import tiny_record
-
-
-@pytest.mark.slow
-def test_a_picture_of_a_comparison(tmp_path: Path) -> None:
-    record, _ = tiny_record()
-    comparison(record, tmp_path / "bench.png")
-    assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
+from keras_rnnlm.bench.pictures import groups, title
 
 
 def test_rows_of_one_task_model_and_cell_belong_together() -> None:

@@ -1,9 +1,6 @@
 import json
 from pathlib import Path
 
-import pytest
-
-from tests.bench.records import tiny_record
 from tests.benchmarks.scripts import FOLDER, run, script
 
 tables = script("tables")
@@ -86,15 +83,3 @@ def test_precision_and_scaling() -> None:
     said = tables.scaling({"points": [point, text]})
     assert "| 1,500 | 12.3 | 150 |" in said
     assert "| 1,000 | 0.010 | 0.020 | 0.030 | +50 MB |" in said
-
-
-@pytest.mark.slow
-def test_a_real_comparison_becomes_tables() -> None:
-    record, _ = tiny_record()
-    said = "\n".join(tables.section("x.json", record))
-    assert (
-        "training: LSTM 2 x 16, vocabulary 50, batch 4, 8 steps (median of 2):" in said
-    )
-    assert "| ours-float32 | " in said
-    assert "Absent: absent-float32: no_such_module not installed" in said
-    assert "Failed: broken-float32 at training of tiny lstm" in said
