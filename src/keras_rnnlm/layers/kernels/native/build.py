@@ -2,21 +2,25 @@
 
 The library's name is a hash of everything it depends on: sources, XLA's headers, the
 compiler, the processor and the options. So a changed one is another file, and nothing
-has to be thrown away. It is compiled beside its place and moved there in one step:
-several processes that start at once do no harm.
+has to be thrown away. Its sources are compiled side by side, and it is moved to its
+place in one step: several processes that start at once do no harm.
 """
 
 import hashlib
 import os
 import platform
-import secrets
 import shutil
 import subprocess
+import tempfile
+import time
 from collections.abc import Mapping
+from functools import partial
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from types import MappingProxyType
 
 from keras_rnnlm.errors import RNNLMError
+from keras_rnnlm.file_lock import try_lock
 from keras_rnnlm.processor import processor_flags
 from keras_rnnlm.user_cache import cache_folder
 
@@ -38,7 +42,6 @@ OPTIONS = (
     "-std=c++17",
     "-O3",
     "-fPIC",
-    "-shared",
     "-pthread",
     "-ffp-contract=fast",
     "-fno-math-errno",
@@ -92,28 +95,48 @@ def build(
     path = folder / f"kernels-{target}-{_key(program, include, options)}.so"
     if path.exists():
         return path
-    made = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    command = [program, *options, "-I", include, "-o", str(made)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        result = subprocess.run(
-            [*command, *map(str, sorted(SOURCES.glob("*.cc")))],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        if result.returncode != 0:
-            raise BuildError(
-                f"{program} failed with exit code {result.returncode}: "
-                f"{_first_error(result.stderr)}"
-            )
-        os.replace(made, path)
+        with (folder / "building.lock").open("ab") as lock:
+            while not try_lock(lock):  # another process is at it: its library will do
+                time.sleep(0.1)
+            if not path.exists():
+                _make(path, program, ("-I", include, *options))
     except OSError as error:
         raise BuildError(f"the library cannot be written: {error}") from error
-    finally:
-        made.unlink(missing_ok=True)
     return path
+
+
+def _make(path: Path, program: str, options: tuple[str, ...]) -> None:
+    """Compile all sources side by side, link them, move the library to its place."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch, ThreadPool() as pool:
+        jobs = [(source, scratch) for source in sorted(SOURCES.glob("*.cc"))]
+        pool.map(partial(_compile, program, options), jobs)
+        made = Path(scratch, path.name)
+        objects = map(str, sorted(Path(scratch).glob("*.o")))
+        _run(program, *options, "-shared", *objects, "-o", str(made))
+        os.replace(made, path)
+
+
+def _compile(program: str, options: tuple[str, ...], job: tuple[Path, str]) -> None:
+    source, folder = job
+    to = Path(folder, f"{source.stem}.o")
+    _run(program, *options, "-c", str(source), "-o", str(to))
+
+
+def _run(program: str, *arguments: str) -> None:
+    result = subprocess.run(
+        [program, *arguments],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise BuildError(
+            f"{program} failed with exit code {result.returncode}: "
+            f"{_first_error(result.stderr)}"
+        )
 
 
 def _key(program: str, include: str, options: tuple[str, ...]) -> str:
