@@ -9,6 +9,7 @@ import keras_rnnlm as krl
 from keras_rnnlm.data.text import TextFile, find_files
 from keras_rnnlm.errors import ConfigError, FolderError, InputError
 from keras_rnnlm.language_model import LanguageModel, load
+from tests.conftest import needs_compiler, only_on
 from tests.scoring.texts import (
     compiled_step,
     shared_network,
@@ -173,3 +174,24 @@ def test_a_foreign_tokenizer_is_refused() -> None:
 def test_no_k_below_one() -> None:
     with pytest.raises(InputError, match="k of 1 or more"):
         language_model().predict_next("the", k=0)
+
+
+def test_a_quantized_model_generates_and_scores() -> None:
+    only_on("jax")
+    needs_compiler()
+    lm = language_model()
+    for weights in ("int8", "bfloat16"):
+        small = lm.quantize(weights)
+        assert small.score("the cat sat").total == pytest.approx(
+            lm.score("the cat sat").total, rel=0.05
+        )
+        assert small.predict_next("the", k=2)
+        assert small.generate("the", tokens=9, seed=1) == small.generate(
+            "the", tokens=9, seed=1
+        )
+    with pytest.raises(InputError, match="own weights to save, received .* bfloat16"):
+        small.save("nowhere")
+    with pytest.raises(InputError, match="n-best"):
+        small.score_nbest([["the cat"]])
+    with pytest.raises(ConfigError, match="received 'int3'"):
+        lm.quantize("int3")

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from keras_rnnlm.cli.main import run
+from tests.conftest import needs_compiler, only_on
 
 Captured = pytest.CaptureFixture[str]
 
@@ -76,3 +77,23 @@ def test_options_out_of_range(english_model: Path, capsys: Captured) -> None:
     for option in (["--top-p", "1.5"], ["--temperature", "-1"], ["--tokens", "0"]):
         assert run(["generate", str(english_model), *option]) == 2
         assert "not in the range" in capsys.readouterr().err
+
+
+def test_weights_of_fewer_bits(
+    english_model: Path, english_file: Path, capsys: Captured
+) -> None:
+    only_on("jax")
+    needs_compiler()
+    found = json.loads(written(english_model, capsys, "--weights", "int8", "--json"))
+    assert found["weights"] == "int8"
+    assert found["path"].startswith("native ")
+    perplexities = []
+    for options in ([], ["--weights", "int8"]):
+        arguments = ["evaluate", str(english_model), str(english_file), "--json"]
+        assert run([*arguments, *options]) == 0
+        figures = json.loads(capsys.readouterr().out)
+        perplexities.append(figures["perplexity"])
+    assert figures["weights"] == "int8"
+    assert perplexities[1] == pytest.approx(perplexities[0], rel=0.02)
+    assert run(["evaluate", str(english_model), str(english_file), *options]) == 0
+    assert "int8" in capsys.readouterr().out
