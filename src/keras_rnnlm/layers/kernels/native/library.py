@@ -106,7 +106,7 @@ def call(
         vmap_method="sequential",
         input_output_aliases=aliases,
     )
-    return function(*arrays, **attributes)
+    return function(*arrays, **attributes)  # type: ignore[no-untyped-call]
 
 
 def function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
