@@ -150,4 +150,4 @@ def _torch(differentiate: Differentiate, arrays: Arrays, others: Arrays) -> Outc
                 for g, dtype in zip(ctx.saved_tensors, ctx.types, strict=True)
             )
 
-    return Outcome(*Function.apply(*arrays))  # type: ignore[no-untyped-call]
+    return Outcome(*Function.apply(*arrays))  # type: ignore[no-untyped-call,unused-ignore]
