@@ -40,7 +40,7 @@ test: $(VENV)/ready-dev
 	@KERAS_BACKEND=jax $(VENV)/bin/python -m pytest $(PARALLEL) -m "not backends" $(ARGS)
 
 test-backends: $(BACKENDS_VENV)/ready
-	@KERAS_BACKEND=jax $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m backends $(ARGS)
+	@OMP_NUM_THREADS=1 KERAS_BACKEND=jax $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m backends $(ARGS)
 	@KERAS_BACKEND=tensorflow $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m "not backends" $(PORTABLE) $(ARGS)
 	@OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m "not backends" $(PORTABLE) $(ARGS)
 
