@@ -12,16 +12,17 @@ WATCHED = pyproject.toml constraints.txt scripts/environment.sh
 # What must hold on every backend.
 PORTABLE = tests/layers tests/models tests/training tests/scoring tests/generation
 
-.PHONY: help demo test test-backends check format clean
+.PHONY: help demo test test-benchmarks test-backends check format clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo            train a small language model in two minutes and look at it"
-	@echo "make test            all tests on the default backend (JAX)"
-	@echo "make test-backends   the tests that concern TensorFlow and PyTorch too"
-	@echo "make check           format, lint and types"
-	@echo "make format          put the format right"
-	@echo "make clean           remove the virtual environments and caches"
+	@echo "make demo              train a small language model in two minutes and look at it"
+	@echo "make test              all tests on the default backend (JAX)"
+	@echo "make test-benchmarks   the tests of rnnlm bench and of benchmarks/"
+	@echo "make test-backends     the tests that concern TensorFlow and PyTorch too"
+	@echo "make check             format, lint and types"
+	@echo "make format            put the format right"
+	@echo "make clean             remove the virtual environments and caches"
 
 $(VENV)/ready: $(WATCHED)
 	@$(SETUP) $(VENV) $@ .
@@ -37,7 +38,10 @@ demo: $(VENV)/ready
 	@$(VENV)/bin/rnnlm demo $(ARGS)
 
 test: $(VENV)/ready-dev
-	@KERAS_BACKEND=jax $(VENV)/bin/python -m pytest $(PARALLEL) -m "not backends" $(ARGS)
+	@KERAS_BACKEND=jax $(VENV)/bin/python -m pytest $(PARALLEL) -m "not backends and not benchmarks" $(ARGS)
+
+test-benchmarks: $(VENV)/ready-dev
+	@KERAS_BACKEND=jax $(VENV)/bin/python -m pytest $(PARALLEL) -m "benchmarks and not backends" $(ARGS)
 
 test-backends: $(BACKENDS_VENV)/ready
 	@OMP_NUM_THREADS=1 KERAS_BACKEND=jax $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m backends $(ARGS)

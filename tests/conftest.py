@@ -143,3 +143,18 @@ def english_text(english_file: Path) -> str:
 @pytest.fixture(scope="session")
 def chinese_text(chinese_file: Path) -> str:
     return chinese_file.read_text(encoding="utf-8")
+
+
+# Files that take longest: begun first, so that no process ends with one of them alone.
+LONG = ("test_resume", "test_readme", "test_native", "test_train", "test_demo")
+BENCHMARKS = ("tests/bench/", "tests/benchmarks/", "tests/cli/test_bench.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put long files first, and mark what belongs to the benchmarks."""
+    for item in items:
+        where = item.path.relative_to(CHECKOUT).as_posix()
+        if where.startswith(BENCHMARKS):
+            item.add_marker(pytest.mark.benchmarks)
+    rank = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(LONG)))
