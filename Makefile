@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BACKENDS_VENV ?= .venv-backends
 ARGS ?=
-# Two at a time, a file of tests to one process.
-PARALLEL = -n 2 --dist loadfile
+# Two at a time, a file of tests to one process, in the order of tests/conftest.py.
+PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder
 
 SETUP = scripts/environment.sh $(PYTHON)
 WATCHED = pyproject.toml constraints.txt scripts/environment.sh

@@ -121,11 +121,12 @@ bool check(const Sizes& s, bool masked, double tolerance) {
 
 }  // namespace
 
-int main() {
+// With any argument the smaller sizes alone: the thread sanitizer takes its time.
+int main(int count, char**) {
   int cases = 0;
-  const Sizes sizes[] = {{1, 1, 1}, {3, 2, 3},  {4, 3, 17},  {2, 256, 3},
-                         {3, 20, 33}, {2, 13, 64}, {2, 1, 650}, {1, 2, 1500}};
-  for (const Sizes& s : sizes) {
+  const std::vector<Sizes> all = {{1, 1, 1},   {3, 2, 3},   {4, 3, 17},  {3, 20, 33},
+                                  {2, 13, 64}, {2, 256, 3}, {2, 1, 650}, {1, 2, 1500}};
+  for (const Sizes& s : std::vector<Sizes>(all.begin(), all.end() - (count > 1 ? 3 : 0))) {
     for (bool masked : {false, true}) {
       bool right = check<Lstm, float>(s, masked, 1e-5) && check<Gru, float>(s, masked, 1e-5) &&
                    check<Lstm, Bf16>(s, masked, 0.03) && check<Gru, Bf16>(s, masked, 0.03);
