@@ -192,6 +192,7 @@ def _path() -> str:
 
 @pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
 def test_sanitizers_find_nothing(sanitizer: str, tmp_path: Path) -> None:
+    only_on("jax")  # of no backend, and once is enough
     needs_compiler()
     program = tmp_path / "check"
     best = build.TARGETS[build.best_target()]
