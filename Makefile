@@ -12,12 +12,13 @@ WATCHED = pyproject.toml constraints.txt scripts/environment.sh
 # What must hold on every backend.
 PORTABLE = tests/layers tests/models tests/training tests/scoring tests/generation
 
-.PHONY: help demo test test-benchmarks test-backends check format clean
+.PHONY: help demo test test-slow test-benchmarks test-backends check format clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo              train a small language model in two minutes and look at it"
-	@echo "make test              all tests on the default backend (JAX)"
+	@echo "make test              the tests on the default backend (JAX), in five minutes"
+	@echo "make test-slow         those that take long: kills, sanitizers, the wheel"
 	@echo "make test-benchmarks   the tests of rnnlm bench and of benchmarks/"
 	@echo "make test-backends     the tests that concern TensorFlow and PyTorch too"
 	@echo "make check             format, lint and types"
@@ -38,7 +39,10 @@ demo: $(VENV)/ready
 	@$(VENV)/bin/rnnlm demo $(ARGS)
 
 test: $(VENV)/ready-dev
-	@KERAS_BACKEND=jax $(VENV)/bin/python -m pytest $(PARALLEL) -m "not backends and not benchmarks" $(ARGS)
+	@KERAS_BACKEND=jax $(VENV)/bin/python -m pytest $(PARALLEL) -m "not backends and not benchmarks and not slow" $(ARGS)
+
+test-slow: $(VENV)/ready-dev
+	@KERAS_BACKEND=jax $(VENV)/bin/python -m pytest $(PARALLEL) -m "slow and not backends and not benchmarks" $(ARGS)
 
 test-benchmarks: $(VENV)/ready-dev
 	@KERAS_BACKEND=jax $(VENV)/bin/python -m pytest $(PARALLEL) -m "benchmarks and not backends" $(ARGS)

@@ -151,10 +151,17 @@ BENCHMARKS = ("tests/bench/", "tests/benchmarks/", "tests/cli/test_bench.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put long files first, and mark what belongs to the benchmarks."""
+    """Put long files first; mark the benchmarks and the lesser instruction sets."""
+    from keras_rnnlm.layers.kernels.native import build
+
+    lesser = set(build.TARGETS) - {build.best_target()}
     for item in items:
         where = item.path.relative_to(CHECKOUT).as_posix()
         if where.startswith(BENCHMARKS):
             item.add_marker(pytest.mark.benchmarks)
+        chosen = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if any(isinstance(value, str) and value in lesser for value in chosen):
+            # Their kernels take as long to compile as the ones that will be used.
+            item.add_marker(pytest.mark.slow)
     rank = {name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(LONG)))

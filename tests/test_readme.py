@@ -163,14 +163,12 @@ def done(quick: Path, english_text: str, chinese_text: str) -> dict[str, Done]:
 # -- the commands ---------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("command", HERE)
 def test_command(done: dict[str, Done], command: str) -> None:
     assert done[command].code == 0, done[command].err
     assert done[command].out or " train " in command or " > " in command
 
 
-@pytest.mark.slow
 def test_what_the_commands_leave_behind(done: dict[str, Done], quick: Path) -> None:
     weights = quick.joinpath("my-model/model.safetensors").read_bytes()
     again = quick.joinpath("my-model-again/model.safetensors").read_bytes()
@@ -186,7 +184,6 @@ def test_what_the_commands_leave_behind(done: dict[str, Done], quick: Path) -> N
     assert done[three].out.count("---\n") == 2
 
 
-@pytest.mark.slow
 def test_the_tree_of_a_model_folder(done: dict[str, Done], quick: Path) -> None:
     there = {p.name for p in (quick / "my-model").iterdir() if p.name[0] != "."}
     for language in READMES:
@@ -194,7 +191,6 @@ def test_the_tree_of_a_model_folder(done: dict[str, Done], quick: Path) -> None:
         assert set(re.findall(r"── (\S+)", tree)) == there
 
 
-@pytest.mark.slow
 def test_what_the_readmes_say_of_texts(done: dict[str, Done], quick: Path) -> None:
     def report(name: str) -> dict[str, Any]:
         path = quick / "runs" / name / "report.json"
@@ -269,7 +265,6 @@ def test_measured_commands_are_among_those_that_are_run() -> None:
 # -- Python ---------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(blocks("en", "python"))))
 def test_python(done: dict[str, Done], quick: Path, number: int) -> None:
     code = compile(shorter(blocks("en", "python")[number]), f"README {number}", "exec")

@@ -133,6 +133,7 @@ def test_training_equals_fit(corpus: Corpus, tmp_path: Path) -> None:
         np.testing.assert_allclose(trained[name], array, rtol=2e-5, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_a_replayed_time_budget_is_bit_equal(corpus: Corpus, tmp_path: Path) -> None:
     settings = Settings(**{**SMALL, "max_steps": None, "minutes": 0.3})
     one = train(corpus, settings, tmp_path / "one")
@@ -145,6 +146,7 @@ def test_a_replayed_time_budget_is_bit_equal(corpus: Corpus, tmp_path: Path) -> 
         np.testing.assert_array_equal(array, expected[name])
 
 
+@pytest.mark.slow
 def test_a_time_budget_ends_with_its_schedule(corpus: Corpus, tmp_path: Path) -> None:
     settings = Settings(**{**SMALL, "max_steps": None, "minutes": 0.3})
     started = time.monotonic()

@@ -190,6 +190,7 @@ def _path() -> str:
     return os.pathsep.join([str(root / "src"), str(root)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
 def test_sanitizers_find_nothing(sanitizer: str, tmp_path: Path) -> None:
     only_on("jax")  # of no backend, and once is enough
