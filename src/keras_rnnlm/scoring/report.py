@@ -159,10 +159,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures for JSON; one too large for a float becomes None."""
-        return {
-            name: None if isinstance(value, float) and math.isinf(value) else value
-            for name, value in dataclasses.asdict(self).items()
-        }
+        return finite(dataclasses.asdict(self))
 
 
 def evaluate(
@@ -198,32 +195,51 @@ def evaluate(
     scores = score_segments(network, text.ids, starts, stops, batch_size, progress)
     totals = Totals.of(scores.nats, text, starts, stops)
     seconds = time.perf_counter() - began
-    counts, bits = text.counts, totals.nats / math.log(2)
-    spaced = text.spaced
     return Report(
         protocol=str(protocol),
         token=token,
-        tokens=totals.tokens,
-        nats=totals.nats,
-        loss=totals.loss,
-        perplexity=totals.perplexity,
-        oov=totals.oov,
-        nats_without_oov=totals.nats_without_oov,
-        perplexity_without_oov=totals.perplexity_without_oov,
-        words=counts.words,
-        lines=counts.lines,
-        word_perplexity=(
-            perplexity(totals.nats, counts.words + counts.lines) if spaced else None
-        ),
-        word_perplexity_comparable=spaced and totals.oov == 0,
-        characters=counts.characters,
-        bits_per_character=bits / counts.characters,
-        bytes=counts.raw_bytes,
-        bits_per_byte=bits / counts.raw_bytes,
+        **figures_of(totals, text),
         accuracy=int(np.count_nonzero(scores.correct)) / totals.tokens,
         seconds=seconds,
         tokens_per_second=totals.tokens / seconds,
     )
+
+
+def figures_of(totals: Totals, text: EncodedText) -> dict[str, Any]:
+    """Return what divides out of the nats and counts of a text.
+
+    Returns:
+        The fields of `Report` from `tokens` to `bits_per_byte`.
+    """
+    counts, bits = text.counts, totals.nats / math.log(2)
+    spaced = text.spaced
+    return {
+        "tokens": totals.tokens,
+        "nats": totals.nats,
+        "loss": totals.loss,
+        "perplexity": totals.perplexity,
+        "oov": totals.oov,
+        "nats_without_oov": totals.nats_without_oov,
+        "perplexity_without_oov": totals.perplexity_without_oov,
+        "words": counts.words,
+        "lines": counts.lines,
+        "word_perplexity": (
+            perplexity(totals.nats, counts.words + counts.lines) if spaced else None
+        ),
+        "word_perplexity_comparable": spaced and totals.oov == 0,
+        "characters": counts.characters,
+        "bits_per_character": bits / counts.characters,
+        "bytes": counts.raw_bytes,
+        "bits_per_byte": bits / counts.raw_bytes,
+    }
+
+
+def finite(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return figures with None for those that are too large for a float."""
+    return {
+        name: None if isinstance(value, float) and math.isinf(value) else value
+        for name, value in figures.items()
+    }
 
 
 def perplexity(nats: float, count: int) -> float:

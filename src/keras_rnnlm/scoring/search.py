@@ -1,0 +1,362 @@
+"""The search for the settings of a ladder, on validation text and within a time.
+
+1. One pass of the network as it stands gives the temperature, and the best of a grid of
+   caches with its weight by EM.
+2. Dynamic evaluation is searched by trials: the rate by doubling and halving, then the
+   decay, then the length of a segment, each from the best found so far. A trial reads
+   as much of the validation text, from its beginning and in order, as lets about a
+   dozen of them fit into the time.
+3. One pass with what was found, on as much as the time left allows, gives the
+   temperature and the cache once more, and EM the weights of all experts.
+
+What does not help is left out, and the record says so. The settings are as good as the
+validation text is like the text they will be used on: it must not be the text that is
+reported.
+"""
+
+import dataclasses
+import itertools
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_rnnlm.data.encoded_text import EncodedText
+from keras_rnnlm.errors import InputError
+from keras_rnnlm.scoring.cache import CacheSettings
+from keras_rnnlm.scoring.dynamic import DivergedError, DynamicReader
+from keras_rnnlm.scoring.ensemble import weights_hash
+from keras_rnnlm.scoring.experts import Floats, fit_weights, mix
+from keras_rnnlm.scoring.learning import DynamicSettings
+from keras_rnnlm.scoring.passes import (
+    PassScores,
+    Reader,
+    StaticReader,
+    first_predictions,
+    run_pass,
+)
+from keras_rnnlm.scoring.protocols import Protocol, segments
+from keras_rnnlm.scoring.system import Experts, Progress, Sources
+from keras_rnnlm.scoring.temperature import GRID, lowest
+from keras_rnnlm.scoring.tuned import CACHE, DROPOUT, MODEL, NGRAM, Line, Tuned
+
+RATES = tuple(0.01 * 2**i for i in range(12))
+DECAYS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)
+SEGMENTS = (5, 10, 20, 40)
+WINDOWS = (100, 500, 2000)
+# Of theta times the mean square of a hidden vector: what theta means depends on it.
+NEARNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
+
+LEAST = 2000  # predictions of a trial; fewer tell nothing
+MOST = 100_000  # predictions that any pass of the search looks at
+TRIALS = 12  # that are to fit into the time for them
+_LEAST_GAIN = 1e-4  # nats a token, below which something is left out
+
+_log = logging.getLogger("keras_rnnlm")
+
+
+def search(
+    sources: Sources,
+    text: EncodedText,
+    seconds: float = 600.0,
+    passes: int = 0,
+    progress: Progress | None = None,
+) -> Tuned:
+    """Search the settings of a model's ladder.
+
+    Args:
+        sources: The model; a scale adds the scaled form of dynamic evaluation, an
+            n-gram model and members their lines.
+        text: Validation text.
+        seconds: About how long the search may take. What cannot be stopped in its
+            middle (a compilation, the n-gram model) may overrun it.
+        passes: Of Monte Carlo dropout; 0 for none.
+        progress: Called with what is computed, and the numbers of predictions done and
+            of all.
+
+    Raises:
+        InputError: If the text has nothing to predict.
+    """
+    return _Search(sources, text, seconds, passes, progress).run()
+
+
+class _Search:
+    """The state of one search: its text, its clock and what it has tried."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        text: EncodedText,
+        seconds: float,
+        passes: int,
+        progress: Progress | None,
+    ) -> None:
+        self._sources, self._text, self._passes = sources, text, passes
+        self._progress = progress
+        self._begun = time.monotonic()
+        self._seconds = seconds
+        starts, stops = segments(text, Protocol("carry"))
+        self._total = min(int((stops - starts).sum()), MOST)
+        if not self._total:
+            raise InputError(
+                "Expected a validation text with at least one token to predict, "
+                "received none. Give a longer text."
+            )
+        self._caches = self._cache_grid()
+        self._trials: list[dict[str, Any]] = []
+
+    def run(self) -> Tuned:
+        """Search; see the module."""
+        static = self._pass(None, GRID, self._total, self._caches)
+        line = Line("temperature", lowest(GRID, static.nats.sum(axis=1)))
+        ladder = [line]
+        dynamic = self._dynamic(static)
+        scores, most = static, self._total
+        if dynamic is not None:
+            most = self._affordable(dynamic)
+            scores = self._pass(dynamic, GRID, most, self._caches)
+            temperature = lowest(GRID, scores.nats.sum(axis=1))
+            line = Line("dynamic", temperature, dynamic)
+            ladder.append(line)
+        ladder += self._mixtures(line, scores, most)
+        return Tuned(
+            tuple(ladder),
+            weights_hash(self._sources.network),
+            {
+                "text_sha256": self._text.sha256,
+                "predictions": self._total,
+                "predictions_with_dynamic": most if dynamic else 0,
+                "seconds": round(time.monotonic() - self._begun, 1),
+                "static_loss": float(static.nats[GRID.index(1.0)].mean()),
+                "trials": self._trials,
+            },
+            self._sources.scale if dynamic and dynamic.scaled else None,
+            self._sources.ngram,
+        )
+
+    # -- passes ---------------------------------------------------------------------
+
+    def _pass(
+        self,
+        dynamic: DynamicSettings | None,
+        temperatures: Sequence[float],
+        most: int,
+        caches: Sequence[CacheSettings] = (),
+    ) -> PassScores:
+        network = self._sources.network
+        reader: Reader = StaticReader(network, temperatures)
+        if dynamic is not None:
+            scale = self._sources.scale
+            reader = DynamicReader(network, dynamic, scale, temperatures)
+        what = "evaluating" if dynamic is None else "learning"
+
+        def told(done: int, total: int) -> None:
+            if self._progress is not None:
+                self._progress(what, done, total)
+
+        return run_pass(reader, network, self._text, caches, told, most)
+
+    def _cache_grid(self) -> list[CacheSettings]:
+        """Return caches to try, their thetas by the size of the hidden vectors."""
+        network = self._sources.network
+        reader = StaticReader(network)
+        starts, stops = segments(self._text, Protocol("carry"))
+        starts, stops = first_predictions(starts, stops, 512)
+        start, stop = int(starts[0]), int(stops[0])
+        steps = reader.steps(stop - start)
+        count = min(steps, stop - start)
+        ids = np.zeros((2, 1, steps), np.int32)
+        ids[0, 0, :count] = self._text.ids[start - 1 : start + count - 1]
+        ids[1, 0, :count] = self._text.ids[start : start + count]
+        reader.begin()
+        _, hidden = reader.read(ids[0], ids[1], count)
+        vectors = ops.convert_to_numpy(hidden)[:count].astype(np.float64)
+        size = max(float((vectors**2).sum(axis=1).mean()), 1e-12)
+        windows = [w for w in WINDOWS if w <= max(self._total, WINDOWS[0])]
+        return [
+            CacheSettings(window, nearness / size)
+            for window, nearness in itertools.product(windows, NEARNESS)
+        ]
+
+    # -- dynamic evaluation ---------------------------------------------------------
+
+    def _dynamic(self, static: PassScores) -> DynamicSettings | None:
+        """Search dynamic evaluation; None if it does not help."""
+        forms = [DynamicSettings(rate=RATES[4])]
+        if self._sources.scale is not None:
+            forms.insert(0, DynamicSettings(rate=RATES[4], scaled=True))
+        share = 0.6 * self._left() / len(forms)
+        best: tuple[float, DynamicSettings] | None = None
+        for form in forms:
+            found = self._form(form, time.monotonic() + share)
+            if found is not None and (best is None or found[0] < best[0]):
+                best = found
+        if best is None or best[0] > -_LEAST_GAIN:
+            _log.info("Dynamic evaluation did not help on the validation text.")
+            return None
+        return best[1]
+
+    def _form(
+        self, form: DynamicSettings, until: float
+    ) -> tuple[float, DynamicSettings] | None:
+        """Search one form; return its gain over no learning, and its settings."""
+        most = self._size_of_trials(form, until)
+        static = self._pass(None, (1.0,), most).nats.mean()
+        slowest = 0.0
+
+        def tried(settings: DynamicSettings) -> float:
+            nonlocal slowest
+            begun = time.monotonic()
+            if begun + slowest > until and slowest:
+                return np.inf  # no time left: as if it were no better
+            try:
+                loss = float(self._pass(settings, (1.0,), most).nats.mean() - static)
+            except DivergedError:
+                loss = np.inf
+            slowest = max(slowest, time.monotonic() - begun)
+            self._trials.append(
+                {
+                    **dataclasses.asdict(settings),
+                    "predictions": most,
+                    "gain": -loss if np.isfinite(loss) else None,
+                    "seconds": round(time.monotonic() - begun, 2),
+                }
+            )
+            return loss
+
+        loss, form = _climb(form, "rate", RATES, tried)
+        loss, form = _climb(form, "decay", DECAYS, tried, loss)
+        loss, form = _climb(form, "segment", SEGMENTS, tried, loss)
+        loss, form = _climb(form, "rate", RATES, tried, loss)
+        return (loss, form) if np.isfinite(loss) else None
+
+    def _size_of_trials(self, form: DynamicSettings, until: float) -> int:
+        """Return how many predictions let a dozen trials fit into the time."""
+        compiled = min(self._total, 2 * form.segment)
+        self._pass(form, (1.0,), compiled)
+        sample = min(self._total, 1000)
+        begun = time.monotonic()
+        self._pass(dataclasses.replace(form, rate=0.0), (1.0,), sample)
+        speed = sample / (time.monotonic() - begun)
+        most = int(speed * (until - time.monotonic()) / TRIALS)
+        return min(max(most, LEAST), self._total)
+
+    def _affordable(self, dynamic: DynamicSettings) -> int:
+        """Return how many predictions the last pass may look at in the time left."""
+        speeds = [
+            trial["predictions"] / max(trial["seconds"], 1e-3)
+            for trial in self._trials
+            if trial["segment"] == dynamic.segment
+        ]
+        most = int(0.5 * min(speeds) * self._left())
+        used = max(trial["predictions"] for trial in self._trials)
+        return min(max(most, used), self._total)
+
+    def _left(self) -> float:
+        return max(self._seconds - (time.monotonic() - self._begun), 0.0)
+
+    # -- mixtures -------------------------------------------------------------------
+
+    def _mixtures(self, line: Line, scores: PassScores, most: int) -> list[Line]:
+        """Return the lines above the network's own, each with one expert more."""
+        experts = {MODEL: _at(scores, line.temperature)}
+        ladder: list[Line] = []
+        extra = self._others(line, most)
+
+        def add(name: str, found: dict[str, Floats], **settings: Any) -> None:
+            nonlocal line
+            names = [*experts, *found]
+            arrays = [*experts.values(), *found.values()]
+            weights = fit_weights(arrays)
+            gain = mix(arrays, weights.tolist()) - _mixed(experts, line)
+            if gain.mean() < _LEAST_GAIN:
+                _log.info("%s did not help on the validation text.", name)
+                return
+            experts.update(found)
+            shares = dict(zip(names, weights.tolist(), strict=True))
+            line = dataclasses.replace(line, name=name, weights=shares, **settings)
+            ladder.append(line)
+
+        if DROPOUT in extra:
+            add(DROPOUT, {DROPOUT: extra[DROPOUT]}, passes=self._passes)
+        members = {n: p for n, p in extra.items() if n.startswith("member:")}
+        if members:
+            add("ensemble", members)
+        best = self._best_cache(experts, scores)
+        add(CACHE, {CACHE: scores.caches[best]}, cache=self._caches[best])
+        if NGRAM in extra:
+            add(NGRAM, {NGRAM: extra[NGRAM]})
+        return ladder
+
+    def _best_cache(self, experts: dict[str, Floats], scores: PassScores) -> int:
+        """Return the place of the cache that gains most beside the network."""
+        losses = []
+        for found in scores.caches:
+            pair = [experts[MODEL], found]
+            losses.append(-mix(pair, fit_weights(pair).tolist()).mean())
+        return int(np.argmin(losses))
+
+    def _others(self, line: Line, most: int) -> dict[str, Floats]:
+        """Return the experts that need no pass of the network itself."""
+        names = [member.name for member in self._sources.members]
+        if self._sources.ngram is not None:
+            names.append(NGRAM)
+        if self._passes:
+            names.append(DROPOUT)
+        if not names:
+            return {}
+        share = {name: 1 / len(names) for name in names}
+        wanted = dataclasses.replace(line, weights=share, passes=self._passes)
+        experts = Experts(self._sources, self._text, [wanted], self._progress, most)
+        return experts.of(wanted)[0]
+
+
+def _climb(
+    settings: DynamicSettings,
+    name: str,
+    values: Sequence[float],
+    tried: Callable[[DynamicSettings], float],
+    loss: float | None = None,
+) -> tuple[float, DynamicSettings]:
+    """Walk along one setting for as long as that helps; return the least loss.
+
+    Args:
+        settings: Where to begin.
+        name: Of the setting.
+        values: Ascending; that of `settings` is among them.
+        tried: Returns the loss of settings.
+        loss: Of `settings`, if known.
+    """
+    best = tried(settings) if loss is None else loss
+    place = values.index(getattr(settings, name))
+    for direction in (1, -1):
+        moved = False
+        while 0 <= place + direction < len(values):
+            value = values[place + direction]
+            candidate = dataclasses.replace(settings, **{name: value})
+            if not (found := tried(candidate)) < best:
+                break
+            best, settings, moved = found, candidate, True
+            place += direction
+        if moved:
+            break
+    return best, settings
+
+
+def _at(scores: PassScores, temperature: float) -> Floats:
+    """Return log-probabilities at a temperature between those of the grid.
+
+    Interpolated between the two grid points around it, close enough for weights.
+    """
+    place = int(np.clip(np.searchsorted(GRID, temperature), 1, len(GRID) - 1))
+    low, high = GRID[place - 1], GRID[place]
+    share = (temperature - low) / (high - low)
+    return -((1 - share) * scores.nats[place - 1] + share * scores.nats[place])
+
+
+def _mixed(experts: dict[str, Floats], line: Line) -> Floats:
+    names = [name for name in line.weights if name in experts]
+    return mix([experts[n] for n in names], [line.weights[n] for n in names])

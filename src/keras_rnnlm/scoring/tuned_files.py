@@ -1,0 +1,159 @@
+"""The files of `Tuned` in a model folder; see `tuned`."""
+
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from keras_rnnlm.data.tokenizers import Tokenizer
+from keras_rnnlm.errors import FolderError, RNNLMError
+from keras_rnnlm.models.folder import json_bytes, write_file, write_manifest
+from keras_rnnlm.scoring.gradient_scale import GradientScale
+from keras_rnnlm.scoring.ngram import NGramModel
+from keras_rnnlm.scoring.tuned import Line, Tuned
+
+SETTINGS, SCALE, ARPA = "evaluation.json", "gradient-scale.safetensors", "ngram.arpa"
+FORMAT = 1
+
+
+def write_tuned(folder: str | Path, tuned: Tuned, tokenizer: Tokenizer) -> None:
+    """Write the settings into a model folder and renew its manifest.
+
+    Args:
+        folder: A complete model folder.
+        tuned: What to write; files of earlier settings are replaced or removed.
+        tokenizer: Of the model, which names the tokens of the n-gram model.
+
+    Raises:
+        FolderError: The folder cannot be written.
+    """
+    folder = Path(folder)
+    files = {SETTINGS: json_bytes(_described(tuned)), SCALE: None, ARPA: None}
+    if tuned.scale is not None:
+        files[SCALE] = save(dict(tuned.scale.named))
+    if tuned.ngram is not None:
+        files[ARPA] = _arpa(tuned.ngram, tokenizer)
+    try:
+        for name, content in files.items():
+            if content is None:
+                (folder / name).unlink(missing_ok=True)
+            else:
+                write_file(folder / name, content)
+        write_manifest(folder)
+    except OSError as error:
+        raise FolderError(
+            f"Cannot write into the model folder '{folder}': {error.strerror}. Choose "
+            "a folder you may write to, on a disk with room."
+        ) from error
+
+
+def read_tuned(folder: str | Path, tokenizer: Tokenizer) -> Tuned | None:
+    """Read the settings of a model folder.
+
+    Args:
+        folder: A complete model folder.
+        tokenizer: Of the model.
+
+    Returns:
+        None if none are stored there.
+
+    Raises:
+        FolderError: They are incomplete, damaged or of another version.
+    """
+    folder = Path(folder)
+    if not (folder / SETTINGS).is_file():
+        return None
+    stored = _json(_checked(folder, SETTINGS), folder)
+    try:
+        if stored["format"] != FORMAT:
+            raise ValueError(f"its format is {stored['format']}, not {FORMAT}")
+        lines = tuple(Line.from_dict(line) for line in stored["lines"])
+        if not lines:
+            raise ValueError("it has no lines")
+        record, weights_hash = dict(stored["record"]), str(stored["weights_hash"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise FolderError(
+            f"'{folder / SETTINGS}' holds no settings of this version of keras-rnnlm "
+            f"({error}). Run `rnnlm tune-evaluation` again."
+        ) from error
+    return Tuned(
+        lines,
+        weights_hash,
+        record,
+        _read_scale(folder) if stored.get("scale") else None,
+        _read_arpa(folder, tokenizer) if stored.get("ngram") else None,
+    )
+
+
+def _described(tuned: Tuned) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "weights_hash": tuned.weights_hash,
+        "lines": [line.to_dict() for line in tuned.lines],
+        "scale": tuned.scale is not None,
+        "ngram": tuned.ngram is not None,
+        "record": dict(tuned.record),
+    }
+
+
+def _arpa(ngram: NGramModel, tokenizer: Tokenizer) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / ARPA
+        ngram.write_arpa(path, tokenizer)
+        return path.read_bytes()
+
+
+def _read_arpa(folder: Path, tokenizer: Tokenizer) -> NGramModel:
+    _checked(folder, ARPA)
+    try:
+        return NGramModel.read_arpa(folder / ARPA, tokenizer)
+    except RNNLMError as error:
+        raise FolderError(f"'{folder / ARPA}' cannot be read: {error}") from error
+
+
+def _read_scale(folder: Path) -> GradientScale:
+    path = _checked(folder, SCALE)
+    try:
+        with safe_open(path, framework="numpy") as stored:
+            names = stored.keys()
+            return GradientScale({name: stored.get_tensor(name) for name in names})
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise FolderError(
+            f"'{path}' cannot be read ({error}). Run `rnnlm tune-evaluation` again."
+        ) from error
+
+
+def _checked(folder: Path, name: str) -> Path:
+    """Return the path of a file whose hash is that of the manifest."""
+    path = folder / name
+    hashes = _json(folder / "manifest.json", folder).get("sha256")
+    expected = hashes.get(name) if isinstance(hashes, dict) else None
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise FolderError(
+            f"'{path}' cannot be read: {error.strerror}. Run `rnnlm tune-evaluation` "
+            "again."
+        ) from error
+    if found != expected:
+        raise FolderError(
+            f"'{path}' is damaged: its SHA-256 differs from the one in manifest.json. "
+            "Copy the folder again, or run `rnnlm tune-evaluation` again."
+        )
+    return path
+
+
+def _json(path: Path, folder: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise FolderError(
+            f"'{path}' is not JSON ({error}). Copy the folder again."
+        ) from error
+    if not isinstance(value, dict):
+        raise FolderError(f"'{path}' holds no JSON object. Copy the folder again.")
+    return value
