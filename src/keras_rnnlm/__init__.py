@@ -11,6 +11,7 @@ from keras_rnnlm.backend import settle
 
 if TYPE_CHECKING:
     from keras_rnnlm import layers as layers
+    from keras_rnnlm.cell_registry import register_cell as register_cell
     from keras_rnnlm.config import Settings as Settings
     from keras_rnnlm.data.corpus import Corpus as Corpus
     from keras_rnnlm.data.tokenizers import Tokenizer as Tokenizer
@@ -34,6 +35,7 @@ _HOMES = {
     "TokenCrossEntropy": "keras_rnnlm.models.metrics",
     "Tokenizer": "keras_rnnlm.data.tokenizers",
     "load": "keras_rnnlm.language_model",
+    "register_cell": "keras_rnnlm.cell_registry",
     "train": "keras_rnnlm.training.train",
 }
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args, get_type_hints
 
+from keras_rnnlm import cell_registry
 from keras_rnnlm.errors import ConfigError, nearest
 
 CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "cell": ("simple_rnn", "lstm", "gru"),
         "mode": ("stream", "sentence"),
         "schedule": ("constant", "linear", "cosine", "one_cycle"),
         "output": ("full", "adaptive", "sampled"),
@@ -32,7 +32,9 @@ class Settings:
     """What a run is made of, besides its text.
 
     Attributes:
-        cell: Recurrent layer: `simple_rnn`, `lstm` or `gru`.
+        cell: Recurrent layer: `lstm`, `gru`, `simple_rnn` or one of `docs/cells.md`.
+        cell_arguments: Settings of the cell, a table such as `{rounds = 4}`; one of
+            them alone is `cell_arguments.rounds`.
         units: Width of each recurrent layer.
         layers: Number of recurrent layers.
         embedding: Width of the word vectors; `units` when absent.
@@ -71,6 +73,7 @@ class Settings:
     """
 
     cell: str = "lstm"
+    cell_arguments: dict[str, Any] | None = None
     units: int = 256
     layers: int = 2
     embedding: int | None = None
@@ -107,6 +110,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check every value; raise `ConfigError` at the first that cannot be."""
+        cell_registry.check_name(self.cell)
+        if self.cell_arguments:
+            cell_registry.make(self.cell, self.cell_arguments)
         for name, choices in CHOICES.items():
             _check_choice(name, getattr(self, name), choices)
         for name in ("units", "layers", "batch_size", "steps", "epochs", "validations"):
@@ -249,7 +255,12 @@ def parse_overrides(overrides: Iterable[str] | Mapping[str, Any]) -> dict[str, A
                 f"Expected key=value after --set, received '{item}'; "
                 "for example --set units=512."
             )
-        values[name.strip()] = _parse_value(text.strip())
+        table, dot, key = name.strip().partition(".")
+        if dot:
+            known = values.get(table) or {}
+            values[table] = {**known, key: _parse_value(text.strip())}
+        else:
+            values[table] = _parse_value(text.strip())
     return values
 
 
@@ -269,6 +280,9 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
     if tuple[int, ...] in kinds:
         if (numbers := _whole_numbers(value)) is not None:
             return numbers
+    elif dict[str, Any] in kinds:
+        if isinstance(value, Mapping):
+            return dict(value) or None
     elif bool in kinds:
         if isinstance(value, bool):
             return value
@@ -289,6 +303,7 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
             int: "a whole number",
             float: "a number",
             str: "a word",
+            dict[str, Any]: "a table such as {rounds = 4}",
             tuple[int, ...]: "whole numbers with commas between them",
         }.get(kind, "none")
         for kind in kinds

@@ -4,6 +4,8 @@
 """
 
 from keras_rnnlm.layers.adaptive import AdaptiveOutput
+from keras_rnnlm.layers.cell_layer import CellLayer
+from keras_rnnlm.layers.cells import Cell, ChunkedCell, LinearCell
 from keras_rnnlm.layers.outputs import Output
 from keras_rnnlm.layers.recurrent import GRU, LSTM, SimpleRNN
 from keras_rnnlm.layers.regularizers import Embedding, LockedDropout, WeightDrop
@@ -13,7 +15,11 @@ __all__ = [
     "GRU",
     "LSTM",
     "AdaptiveOutput",
+    "Cell",
+    "CellLayer",
+    "ChunkedCell",
     "Embedding",
+    "LinearCell",
     "LockedDropout",
     "Output",
     "SampledOutput",

@@ -48,7 +48,7 @@ class _KernelRNN(keras.layers.RNN):
             )
 
     @abstractmethod
-    def _equation(self) -> cells.Cell:
+    def _equation(self) -> cells.KerasCell:
         """The cell's equation with this layer's activations."""
 
     def _biases(self) -> tuple[Array | None, Array | None]:
@@ -203,7 +203,7 @@ class SimpleRNN(_KernelRNN, keras.layers.SimpleRNN):
             only Keras's loop serves.
     """
 
-    def _equation(self) -> cells.Cell:
+    def _equation(self) -> cells.KerasCell:
         return cells.ElmanCell(self.cell.activation)
 
 
@@ -227,7 +227,7 @@ class LSTM(_KernelRNN, keras.layers.LSTM):
             only Keras's loop serves.
     """
 
-    def _equation(self) -> cells.Cell:
+    def _equation(self) -> cells.KerasCell:
         return cells.LSTMCell(self.cell.activation, self.cell.recurrent_activation)
 
 
@@ -251,7 +251,7 @@ class GRU(_KernelRNN, keras.layers.GRU):
             only Keras's loop serves.
     """
 
-    def _equation(self) -> cells.Cell:
+    def _equation(self) -> cells.KerasCell:
         kind = cells.GRUCell if self.cell.reset_after else cells.ResetBeforeGRUCell
         return kind(self.cell.activation, self.cell.recurrent_activation)
 

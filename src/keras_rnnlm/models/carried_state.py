@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 State = tuple[tuple[Any, ...], ...]
-"""Per recurrent layer a tuple of arrays (batch, units)."""
+"""Per recurrent layer a tuple of arrays (batch, ...), their shapes the cell's."""
 
 
 class _Slot(keras.layers.Layer):
@@ -84,12 +84,14 @@ class CarriedState(keras.layers.Layer):
             training: Which slot to read.
         """
         slot = self._slot(carry.shape[0], training)
-        keep = ops.expand_dims(ops.cast(carry, "float32"), -1)
-        # where, not a product: a state that is not finite must not outlive a reset.
-        return tuple(
-            tuple(ops.where(keep > 0, array, 0.0) for array in layer)
-            for layer in slot.value()
-        )
+        keep = ops.cast(carry, "float32") > 0
+
+        def reset(array: Any) -> Any:
+            rows = ops.reshape(keep, (-1,) + (1,) * (len(array.shape) - 1))
+            # where, not a product: a state that is not finite must not outlive a reset.
+            return ops.where(rows, array, 0.0)
+
+        return tuple(tuple(reset(array) for array in layer) for layer in slot.value())
 
     def write(self, state: State, carry: Any, training: bool) -> None:
         """Store the state after a batch, in the slot that it was read from."""

@@ -17,8 +17,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from keras_rnnlm import cell_registry
 from keras_rnnlm.data.tokenizers import Tokenizer
-from keras_rnnlm.errors import FolderError, RNNLMError
+from keras_rnnlm.errors import ConfigError, FolderError, RNNLMError, nearest
+from keras_rnnlm.layers.make import parameters
 from keras_rnnlm.models.output_layers import output_weights
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import assign_weights, named_weights, weight_arrays
@@ -97,6 +99,7 @@ def load_folder(folder: str | Path) -> tuple[RNNLM, Tokenizer, dict[str, Any]]:
             f"the tokenizer has {tokenizer.vocabulary_size} tokens, the network "
             f"{config['network'].get('vocabulary_size')}",
         )
+    _check_cell(folder, config["network"])
     arrays = _read_weights(folder / "model.safetensors")
     # Sizes are compared before anything is built: a hostile config must not be able
     # to ask for more memory than the weights beside it take.
@@ -175,6 +178,24 @@ def _check_files(folder: Path) -> None:
             )
 
 
+def _check_cell(folder: Path, network: Mapping[str, Any]) -> None:
+    """Raise `FolderError` naming a cell that is not known here."""
+    name = network.get("cell")
+    if not isinstance(name, str):
+        raise _foreign(folder, "config.json names no cell")
+    try:
+        cell_registry.find(name)
+    except ConfigError as error:
+        if name in cell_registry.names():
+            raise FolderError(f"'{folder}' cannot be loaded. {error}") from error
+        raise FolderError(
+            f"The model in '{folder}' has the cell '{name}', which is not registered "
+            f"here.{nearest(name, cell_registry.names())} Install the package that has "
+            "it, or give the file that registers it: --import FILE on the command "
+            "line, an import of that file in Python before loading."
+        ) from error
+
+
 def _read_config(folder: Path) -> dict[str, Any]:
     config = _read_json(folder, "config.json")
     parts = (config.get("network"), config.get("tokenizer"))
@@ -208,7 +229,7 @@ def _parameters(network: Mapping[str, Any]) -> int | None:
     try:
         vocabulary, units = int(network["vocabulary_size"]), int(network["units"])
         layers, embedding = int(network["layers"]), int(network["embedding"])
-        gates = {"simple_rnn": 1, "lstm": 4, "gru": 3}[network["cell"]]
+        cell, arguments = str(network["cell"]), network.get("cell_arguments")
         projection = network["projection"]
         tied = bool(network["tie_weights"])
         output = str(network.get("output", "full"))
@@ -218,9 +239,11 @@ def _parameters(network: Mapping[str, Any]) -> int | None:
     if min(vocabulary, units, layers, embedding) < 1 or layers > 1000:
         return None
     widths = [embedding, *([units] * (layers - 1))]
-    bias = {"simple_rnn": 1, "lstm": 4, "gru": 6}[network["cell"]] * units
     total = vocabulary * embedding
-    total += sum(gates * units * (width + units) + bias for width in widths)
+    try:
+        total += sum(parameters(cell, arguments, width, units) for width in widths)
+    except (ConfigError, TypeError, ValueError):
+        return None
     last = units
     if projection is not None:
         total += units * int(projection)

@@ -3,13 +3,15 @@
 Embeddings and output are uniform in ±0.1 (Zaremba et al. 2014), input matrices Glorot
 uniform (Glorot & Bengio 2010), recurrent matrices orthogonal gate by gate (Saxe et al.
 2014), biases zero but for the LSTM's forget gate, which is one (Jozefowicz et al.
-2015).
+2015). Cells that declare their weights say how to draw them.
 """
 
 from typing import Any
 
 import numpy as np
 
+from keras_rnnlm.layers.cell_layer import CellLayer
+from keras_rnnlm.layers.cells import Weight
 from keras_rnnlm.models.weights import named_weights
 
 
@@ -19,8 +21,23 @@ def initialise(network: Any) -> None:
     for name, weight in named_weights(network).items():
         if name == "output.order":  # the layer's own: ids by frequency
             continue
-        values = _draw(name, tuple(weight.shape), network, generator)
+        shape = tuple(weight.shape)
+        declared = _declared(name, network)
+        if declared is None:
+            values = _draw(name, shape, network, generator)
+        else:
+            values = declared.initial(generator, shape)
         weight.assign(values.astype("float32"))
+
+
+def _declared(name: str, network: Any) -> Weight | None:
+    """What a cell says of the weight `recurrent.I.NAME`; None for Keras's cells."""
+    part, _, rest = name.partition(".")
+    layer, _, own = rest.partition(".")
+    if part != "recurrent" or not isinstance(network.recurrent[int(layer)], CellLayer):
+        return None
+    found: Weight = network.recurrent[int(layer)].declared[own]
+    return found
 
 
 def _draw(
@@ -35,9 +52,12 @@ def _draw(
         gates = shape[1] // network.units
         blocks = [_orthogonal(network.units, generator) for _ in range(gates)]
         return np.concatenate(blocks, axis=1)
-    if name.startswith(("embedding", "output")) and "projection" not in name:
+    inner = ("projection", "prior", "latent")
+    if name.startswith(("embedding", "output")) and not any(n in name for n in inner):
         return generator.uniform(-0.1, 0.1, shape)
     fan_out = network.units if name.startswith("recurrent") else shape[1]
+    if name == "output.latent_kernel":
+        fan_out //= network.output_layer.mixtures
     bound = np.sqrt(6.0 / (shape[0] + fan_out))
     return generator.uniform(-bound, bound, shape)
 

@@ -18,6 +18,9 @@ from keras_rnnlm.models.weights import weight_arrays
 State = tuple[tuple[NDArray[np.float32], ...], ...]
 Ids = NDArray[np.int32]
 
+PACKABLE = ("simple_rnn", "lstm", "gru")
+"""Cells that the C++ loops know."""
+
 
 class PackedNetwork:
     """A copy of an `RNNLM`'s weights in the order in which the CPU reads them.
@@ -132,6 +135,8 @@ def unpackable(network: keras.Model) -> str | None:
     """Return what a network has that the C++ loops lack, None if nothing."""
     if not isinstance(network, RNNLM):
         return "is no RNNLM"
+    if network.cell not in PACKABLE:
+        return f"has {network.cell} cells"
     if not isinstance(network.output_layer, Output):
         return f"has the output layer {type(network.output_layer).__name__}"
     if keras.backend.standardize_dtype(network.variable_dtype) != "float32":

@@ -7,17 +7,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_rnnlm.errors import nearest
-from keras_rnnlm.layers import GRU, LSTM, Embedding, LockedDropout, SimpleRNN
+from keras_rnnlm.layers import Embedding, LockedDropout
 from keras_rnnlm.layers.kernels.one_pass import Outcome
+from keras_rnnlm.layers.make import initial_state, make_layer
 from keras_rnnlm.layers.word_ranks import WordRanks
 from keras_rnnlm.models.carried_state import CarriedState, State
 from keras_rnnlm.models.initial_weights import initialise
 from keras_rnnlm.models.one_pass_training import OnePassTraining
 from keras_rnnlm.models.output_layers import make_output
 from keras_rnnlm.models.tensorflow_batches import with_open_lengths
-
-CELLS = {"simple_rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
 
 
 @keras.saving.register_keras_serializable("keras_rnnlm")
@@ -35,7 +33,8 @@ class RNNLM(OnePassTraining):
 
     Args:
         vocabulary_size: Number of token ids.
-        cell: `simple_rnn`, `lstm` or `gru`.
+        cell: Name of a cell: `lstm`, `gru`, `simple_rnn` or one of `docs/cells.md`.
+        cell_arguments: Settings of the cell, such as `{"rounds": 4}`.
         units: Width of each recurrent layer.
         layers: Number of recurrent layers.
         embedding: Width of the word vectors; `units` when None.
@@ -76,6 +75,7 @@ class RNNLM(OnePassTraining):
         output: str = "full",
         output_cutoffs: Any = None,
         output_samples: int | None = None,
+        cell_arguments: dict[str, Any] | None = None,
         seed: int | None = None,
         dtype: Any = None,
         name: str | None = None,
@@ -84,11 +84,6 @@ class RNNLM(OnePassTraining):
         # Layers cast for themselves; the weights of a loss must not become 16-bit.
         super().__init__(name=name, dtype=dtype, autocast=False)
         embedding = units if embedding is None else embedding
-        if cell not in CELLS:
-            raise ValueError(
-                f"Expected cell to be one of {', '.join(CELLS)}; received '{cell}'."
-                f"{nearest(cell, CELLS)}"
-            )
         if tie_weights and projection not in (None, embedding):
             raise ValueError(
                 f"Tied weights need a projection as wide as the embedding ({embedding})"
@@ -100,6 +95,7 @@ class RNNLM(OnePassTraining):
         self._arguments = {
             "vocabulary_size": vocabulary_size,
             "cell": cell,
+            "cell_arguments": dict(cell_arguments) if cell_arguments else None,
             "units": units,
             "layers": layers,
             "embedding": embedding,
@@ -140,7 +136,9 @@ class RNNLM(OnePassTraining):
             name="input_dropout",
         )
         self.recurrent = [
-            CELLS[cell](
+            make_layer(
+                cell,
+                cell_arguments,
                 units,
                 return_sequences=True,
                 return_state=True,
@@ -227,12 +225,8 @@ class RNNLM(OnePassTraining):
             self.output_layer.rank_words(np.asarray(counts))
 
     def initial_state(self, batch_size: Any) -> State:
-        """Return the zero state: per layer a tuple of float32 (batch, units)."""
-        count = 2 if self.cell == "lstm" else 1
-        return tuple(
-            tuple(ops.zeros((batch_size, self.units), "float32") for _ in range(count))
-            for _ in self.recurrent
-        )
+        """Return the zero state: per layer a tuple of float32 arrays (batch, ...)."""
+        return tuple(initial_state(layer, batch_size) for layer in self.recurrent)
 
     def hidden(
         self, tokens: Any, state: State, training: bool = False

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_rnnlm.errors import FolderError
+from keras_rnnlm.layers.make import layer_weights
 from keras_rnnlm.layers.word_ranks import WordRanks
 
 
@@ -14,18 +15,18 @@ def named_weights(network: Any) -> dict[str, keras.Variable]:
     """Return the weights of an `RNNLM` by stable name, in fixed order.
 
     Names: `embedding.weight`, `recurrent.I.kernel`, `recurrent.I.recurrent_kernel`,
-    `recurrent.I.bias`, `projection.kernel`, `output.kernel` (free output only; shape
-    (width, vocabulary)) and `output.bias`. A sampled output has `output.order`, the
-    rank of each id and the id of each rank, besides; an adaptive one `output.order`,
-    `output.head_kernel`, `output.head_bias`, and `output.projection_I`,
+    `recurrent.I.bias` or what a cell declares in their place, `projection.kernel`,
+    `output.kernel` (free output only; shape (width, vocabulary)) and `output.bias`. A
+    sampled output has `output.order`, the rank of each id and the id of each rank,
+    besides; an adaptive one `output.order`, `output.head_kernel`, `output.head_bias`,
+    and `output.projection_I`,
     `output.tail_I_kernel` and `output.tail_I_bias` of each cluster I. All are trained
     but the order.
     """
     named = {"embedding.weight": network.embedding.embeddings}
     for i, layer in enumerate(network.recurrent):
-        named[f"recurrent.{i}.kernel"] = layer.cell.kernel
-        named[f"recurrent.{i}.recurrent_kernel"] = layer.cell.recurrent_kernel
-        named[f"recurrent.{i}.bias"] = layer.cell.bias
+        for name, variable in layer_weights(layer).items():
+            named[f"recurrent.{i}.{name}"] = variable
     if network.projection is not None:
         named["projection.kernel"] = network.projection.kernel
     for variable in network.output_layer.trainable_variables:

@@ -6,6 +6,7 @@ from pathlib import Path
 from keras_rnnlm.config import Settings
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers.kernels.chunks import rows_for
+from keras_rnnlm.layers.make import parameters
 from keras_rnnlm.models.output_layers import output_weights
 
 _MOMENTS = {"sgd": 1, "rmsprop": 1, "adagrad": 1, "lion": 1}
@@ -43,9 +44,11 @@ def available_bytes() -> int | None:
 def parameters_of(settings: Settings, vocabulary_size: int) -> int:
     """Return a close estimate of the number of weights these settings build."""
     embedding = settings.embedding or settings.units
-    gates = {"simple_rnn": 1, "lstm": 4, "gru": 3}[settings.cell]
     widths = [embedding, *([settings.units] * (settings.layers - 1))]
-    recurrent = sum(gates * settings.units * (w + settings.units + 1) for w in widths)
+    recurrent = sum(
+        parameters(settings.cell, settings.cell_arguments, w, settings.units)
+        for w in widths
+    )
     last = settings.projection or settings.units
     output = output_weights(
         settings.output,

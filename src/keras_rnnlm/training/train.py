@@ -46,6 +46,7 @@ from keras_rnnlm.training.validation import Validator
 
 NETWORK_SETTINGS = (
     "cell",
+    "cell_arguments",
     "units",
     "layers",
     "embedding",

@@ -1,19 +1,27 @@
 """Which loop runs a recurrent layer: the one place that decides.
 
-Every kernel has the signature of `ops_loop.recurrence`; a faster one is added here.
+The kernels of Keras's own cells have the signature of `ops_loop.recurrence`, those that
+run any cell that of `ops_loop.run`; a faster one is added here.
 """
 
 from typing import Any
 
 import keras
 
-from keras_rnnlm.layers.cells import Cell, State
+from keras_rnnlm.layers.cells import (
+    Cell,
+    ChunkedCell,
+    KerasCell,
+    LinearCell,
+    LoopWeights,
+    State,
+)
 from keras_rnnlm.layers.kernels import ops_loop
 
 Array = Any
 
 
-def choose(cell: Cell, dtype: str, unroll: bool, masked: bool) -> str:
+def choose(cell: KerasCell, dtype: str, unroll: bool, masked: bool) -> str:
     """The name of the kernel for a cell whose products have operands of `dtype`.
 
     On JAX "native" (C++) for what it serves on a CPU, else "jax-scan"; on TensorFlow
@@ -37,7 +45,7 @@ def choose(cell: Cell, dtype: str, unroll: bool, masked: bool) -> str:
 
 def run(
     loop: str,
-    cell: Cell,
+    cell: KerasCell,
     dtype: str,
     x: Array,
     mask: Array | None,
@@ -54,6 +62,54 @@ def run(
     elif loop == "tensorflow-loop":
         from keras_rnnlm.layers.kernels.tensorflow_loop import recurrence
     return recurrence(cell, dtype, x, mask, state, kernel, bias)
+
+
+def choose_any(cell: Cell, steps: int | None) -> str:
+    """The name of the kernel for a cell of `layers.cells` that Keras has not.
+
+    "chunks" for cells that have a form of their own for several steps, "jax-linear" on
+    JAX for those whose loop is linear; else the backend's loop over steps.
+
+    Args:
+        cell: the equation.
+        steps: number of time steps, None where it is not known yet.
+    """
+    backend = keras.backend.backend()
+    if isinstance(cell, ChunkedCell) and steps is not None:
+        return "chunks"
+    if backend == "jax":
+        return "jax-linear" if isinstance(cell, LinearCell) else "jax-scan"
+    return "tensorflow-loop" if backend == "tensorflow" else "ops-loop"
+
+
+def run_any(
+    loop: str,
+    cell: Cell,
+    dtype: str,
+    x: Array,
+    state: State,
+    weights: LoopWeights,
+) -> tuple[Array, State]:
+    """Run the kernel called `loop`; the rest is as in `ops_loop.run`, without mask."""
+    run: Any = ops_loop.run
+    if loop == "chunks":
+        from keras_rnnlm.layers.kernels import chunked
+
+        run = chunked.run
+    elif loop == "jax-linear":
+        from keras_rnnlm.layers.kernels import jax_linear
+
+        run = jax_linear.run
+    elif loop == "jax-scan":
+        from keras_rnnlm.layers.kernels import jax_scan
+
+        run = jax_scan.run
+    elif loop == "tensorflow-loop":
+        from keras_rnnlm.layers.kernels import tensorflow_loop
+
+        run = tensorflow_loop.run
+    found: tuple[Array, State] = run(cell, dtype, x, None, state, weights)
+    return found
 
 
 def native_target() -> str | None:

@@ -1,11 +1,11 @@
 """The recurrence on JAX: a scan over time that does only what depends on time.
 
-Forward, each step multiplies the hidden state by the recurrent matrix and applies
-the cell's equation; the results of the products are kept. Backward, each step takes
-the gradient of the equation with the products replaced by their kept results, so
-that nothing but cheap elementwise work is done again, and multiplies by the
-transposed matrix, which is prepared once. The gradient of the recurrent matrix is one
-product over all time steps at the end instead of one a step.
+Forward, each step multiplies by the recurrent matrices and applies the cell's equation;
+the results of the products are kept. Backward, each step takes the gradient of the
+equation with the products replaced by their kept results, so that nothing but cheap
+elementwise work is done again, and multiplies by the transposed matrices, which are
+prepared once. The gradient of each recurrent matrix is one product over all time steps
+at the end instead of one a step.
 
 No cell has a backward pass of its own: the equations of `layers.cells` are
 differentiated by JAX one step at a time.
@@ -13,12 +13,20 @@ differentiated by JAX one step at a time.
 
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from keras_rnnlm.layers.cells import Cell, State, columns, hold
+from keras_rnnlm.layers.cells import (
+    Cell,
+    KerasCell,
+    LoopWeights,
+    State,
+    hold,
+    loop_weights,
+)
 from keras_rnnlm.layers.kernels.jax_products import outer_product, wide_dot
 
 Array = Any
@@ -26,7 +34,7 @@ Array = Any
 
 @partial(jax.jit, static_argnums=(0, 1))
 def recurrence(
-    cell: Cell,
+    cell: KerasCell,
     dtype: str,
     x: Array,
     mask: Array | None,
@@ -34,22 +42,35 @@ def recurrence(
     kernel: Array,
     bias: Array | None,
 ) -> tuple[Array, State]:
+    """Run a cell that has one recurrent matrix; see `ops_loop.recurrence`."""
+    weights = loop_weights(cell, kernel, bias)
+    return _differentiable(cell, dtype, x, mask, state, weights)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def run(
+    cell: Cell,
+    dtype: str,
+    x: Array,
+    mask: Array | None,
+    state: State,
+    weights: LoopWeights,
+) -> tuple[Array, State]:
     """Run a cell over a sequence.
 
     Args:
         cell: the equation.
         dtype: precision of the operands of the recurrent products; sums, gates and
             state have the precision of `x`.
-        x: projected inputs, time-major, (T, B, gates x units).
+        x: projected inputs, time-major, (T, B, P).
         mask: (T, B, 1) of booleans, false where the state is to be kept; or None.
-        state: initial state, arrays (B, units).
-        kernel: recurrent matrix (units, gates x units).
-        bias: recurrent bias (gates x units,), or None.
+        state: initial state, arrays (B, ...).
+        weights: what the cell needs inside of the loop.
 
     Returns:
-        The hidden states after each step (T, B, units) and the last state.
+        The outputs of all steps (T, B, H) and the last state.
     """
-    return _differentiable(cell, dtype, x, mask, state, kernel, bias)
+    return _differentiable(cell, dtype, x, mask, state, weights)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -59,16 +80,17 @@ def _differentiable(
     x: Array,
     mask: Array | None,
     state: State,
-    kernel: Array,
-    bias: Array | None,
+    weights: LoopWeights,
 ) -> tuple[Array, State]:
-    """`recurrence` with the gradient below; keeps only what it returns."""
-    multiply = _products(cell, dtype, kernel, bias)
+    """`run` with the gradient below; keeps only what it returns."""
+    multiply = _products(dtype, weights)
+    w = _inside(multiply, weights)
 
     def step(state: State, inputs: tuple[Array, Array | None]) -> tuple[State, Array]:
         x_t, mask_t = inputs
-        new = hold(mask_t, cell(x_t, state, multiply), state)
-        return new, new[0]
+        output, new = cell.step(x_t, state, w)
+        new = hold(mask_t, new, state)
+        return new, new[0] if cell.emits_state else output
 
     last, hidden = jax.lax.scan(step, state, (x, mask))
     return hidden, last
@@ -80,74 +102,92 @@ def _forward(
     x: Array,
     mask: Array | None,
     state: State,
-    kernel: Array,
-    bias: Array | None,
+    weights: LoopWeights,
 ) -> tuple[tuple[Array, State], tuple[Any, ...]]:
-    multiply = _products(cell, dtype, kernel, bias)
+    multiply = _products(dtype, weights)
 
     def step(state: State, inputs: tuple[Array, Array | None]) -> tuple[State, Any]:
         x_t, mask_t = inputs
         kept: list[Array] = []
 
-        def product(k: int, operand: Array) -> Array:
-            result = multiply[k](operand)
+        def product(name: str, operand: Array) -> Array:
+            result = multiply[name](operand)
             # Where only the sum matters, the sum is kept and x is not needed again.
             kept.append(x_t + result if cell.additive else result)
             return kept[-1]
 
         x_left = 0.0 if cell.additive else x_t
-        new = hold(mask_t, cell(x_left, state, _each(product, cell)), state)
-        return new, (new, tuple(kept))
+        output, new = cell.step(
+            x_left, state, _inside(_each(product, weights), weights)
+        )
+        new = hold(mask_t, new, state)
+        return new, (None if cell.emits_state else output, new, tuple(kept))
 
-    last, (states, results) = jax.lax.scan(step, state, (x, mask))
+    last, (hidden, states, results) = jax.lax.scan(step, state, (x, mask))
+    hidden = states[0] if cell.emits_state else hidden
     x_left = None if cell.additive else x
-    return (states[0], last), (x_left, mask, state, states, results, kernel, bias)
+    return (hidden, last), (x_left, mask, state, states, results, weights)
 
 
 def _backward(
     cell: Cell, dtype: str, saved: tuple[Any, ...], gradients: tuple[Array, State]
 ) -> tuple[Any, ...]:
-    x, mask, first, states, results, kernel, bias = saved
+    x, mask, first, states, results, weights = saved
     d_hidden, d_last = gradients
-    transposed = [m.T for m in columns(cell, kernel.astype(dtype), kernel.shape[0])]
+    transposed = {
+        name: jnp.swapaxes(matrix.astype(dtype), -1, -2)
+        for name, matrix in weights.matrices.items()
+    }
     before = tuple(
         jnp.concatenate([f[None], s[:-1]]) for f, s in zip(first, states, strict=True)
     )
+    called: list[str] = []
 
-    def step(d_state: State, inputs: Any) -> tuple[State, Any]:
+    def step(carry: Any, inputs: Any) -> tuple[Any, Any]:
+        d_state, d_vectors = carry
         d_h, x_t, mask_t, state, results_t = inputs
 
-        def replay(x_t: Any, results_t: Any, state: State) -> tuple[State, Any]:
+        def replay(
+            x_t: Any, results_t: Any, state: State, vectors: dict[str, Array]
+        ) -> tuple[Any, Any]:
             operands: list[Array] = []
+            called.clear()
 
-            def product(k: int, operand: Array) -> Array:
+            def product(name: str, operand: Array) -> Array:
+                k = len(operands)
                 operands.append(operand)
-                return _recall(operand, results_t[k], transposed[k])
+                called.append(name)
+                return _recall(operand, results_t[k], transposed[name])
 
             x_left = 0.0 if cell.additive else x_t
-            new = cell(x_left, state, _each(product, cell))
-            return hold(mask_t, new, state), tuple(operands[1:])
+            w = _inside(_each(product, weights), weights._replace(vectors=vectors))
+            output, new = cell.step(x_left, state, w)
+            new = hold(mask_t, new, state)
+            return (new[0] if cell.emits_state else output, new), tuple(operands)
 
-        _, pull, operands = jax.vjp(replay, x_t, results_t, state, has_aux=True)
-        d_x, d_results, d_state = pull((d_state[0] + d_h, *d_state[1:]))
-        return d_state, (d_x, d_results, operands)
+        _, pull, operands = jax.vjp(
+            replay, x_t, results_t, state, weights.vectors, has_aux=True
+        )
+        d_x, d_results, d_state, d_now = pull((d_h, d_state))
+        d_vectors = jax.tree.map(jnp.add, d_vectors, d_now)
+        return (d_state, d_vectors), (d_x, d_results, operands)
 
-    inputs = (d_hidden, x, mask, before, results)
-    d_first, (d_x, d_results, operands) = jax.lax.scan(
-        step, d_last, inputs, reverse=True
+    zeros = jax.tree.map(jnp.zeros_like, weights.vectors)
+    (d_first, d_vectors), (d_x, d_results, operands) = jax.lax.scan(
+        step, (d_last, zeros), (d_hidden, x, mask, before, results), reverse=True
     )
     if cell.additive:
         (d_x,) = d_results
-    # The first product's operand is the hidden state before the step.
-    operands = (before[0], *operands)
-    d_kernel = jnp.concatenate(
-        [_outer(v, d, dtype) for v, d in zip(operands, d_results, strict=True)], axis=1
-    ).astype(kernel.dtype)
-    d_bias = None
-    if bias is not None:
-        sums = [jnp.sum(d, axis=(0, 1)) for d in d_results]
-        d_bias = jnp.concatenate(sums).astype(bias.dtype)
-    return d_x, None, d_first, d_kernel, d_bias
+    d_matrices = {n: jnp.zeros_like(m) for n, m in weights.matrices.items()}
+    d_biases = {n: jnp.zeros_like(b) for n, b in weights.biases.items()}
+    for name, operand, d_result in zip(called, operands, d_results, strict=True):
+        matrix = weights.matrices[name]
+        outer = _outer(operand, d_result, matrix, dtype)
+        d_matrices[name] += outer.astype(matrix.dtype)
+        if name in d_biases:
+            d_bias = jnp.sum(d_result, axis=(0, 1))
+            d_biases[name] += d_bias.astype(d_biases[name].dtype)
+    return d_x, None, d_first, LoopWeights(d_matrices, d_biases, d_vectors)
 
 
 _differentiable.defvjp(_forward, _backward)
@@ -158,9 +198,9 @@ def _recall(operand: Array, result: Array, transposed: Array) -> Array:
     """The known `result` of a product; its gradient goes to `result` and `operand`.
 
     Args:
-        operand: what was multiplied, (B, units).
+        operand: what was multiplied, (B, rows).
         result: operand times matrix, (B, M).
-        transposed: the matrix, transposed: (M, units).
+        transposed: the matrix, its last two axes exchanged.
     """
     return result
 
@@ -174,35 +214,62 @@ def _recall_forward(
 def _recall_backward(
     transposed: Array, gradient: Array
 ) -> tuple[Array, Array, Array | None]:
-    d_operand = wide_dot(gradient.astype(transposed.dtype), transposed)
+    d_operand = _multiply(gradient.astype(transposed.dtype), transposed)
     return d_operand.astype(gradient.dtype), gradient, None
 
 
 _recall.defvjp(_recall_forward, _recall_backward)
 
 
-def _products(
-    cell: Cell, dtype: str, kernel: Array, bias: Array | None
-) -> list[Callable[[Array], Array]]:
-    """The cell's products, with weights cast and divided once, outside the loop."""
-    units = kernel.shape[0]
-    matrices = columns(cell, kernel.astype(dtype), units)
-    biases = [None] * len(matrices) if bias is None else columns(cell, bias, units)
+def _products(dtype: str, weights: LoopWeights) -> dict[str, Callable[[Array], Array]]:
+    """The products by name, with weights cast once, outside the loop."""
+    matrices = {n: matrix.astype(dtype) for n, matrix in weights.matrices.items()}
 
-    def product(k: int, operand: Array) -> Array:
-        result = wide_dot(operand.astype(dtype), matrices[k])
-        return result if biases[k] is None else result + biases[k]
+    def product(name: str, operand: Array) -> Array:
+        result = _multiply(operand.astype(dtype), matrices[name])
+        bias = weights.biases.get(name)
+        return result if bias is None else result + bias
 
-    return _each(product, cell)
+    return _each(product, weights)
 
 
 def _each(
-    product: Callable[[int, Array], Array], cell: Cell
-) -> list[Callable[[Array], Array]]:
-    return [partial(product, k) for k in range(len(cell.blocks))]
+    product: Callable[[str, Array], Array], weights: LoopWeights
+) -> dict[str, Callable[[Array], Array]]:
+    return {name: partial(product, name) for name in weights.matrices}
 
 
-def _outer(operands: Array, gradients: Array, dtype: str) -> Array:
-    """Sum over time and batch of the outer products: (units, M), as one product."""
+def _inside(
+    products: dict[str, Callable[[Array], Array]], weights: LoopWeights
+) -> SimpleNamespace:
+    """The weights as `Cell.step` sees them."""
+    return SimpleNamespace(**products, **weights.vectors)
+
+
+def _multiply(operand: Array, matrix: Array) -> Array:
+    """(B, rows) by (rows, columns), or each head's part by its own matrix."""
+    if matrix.ndim == 2:
+        return wide_dot(operand, matrix)
+    heads, rows, columns = matrix.shape
+    result = jnp.einsum(
+        "bhr,hrc->bhc",
+        operand.reshape(-1, heads, rows),
+        matrix,
+        preferred_element_type=jnp.promote_types(operand.dtype, jnp.float32),
+    )
+    return result.reshape(-1, heads * columns)
+
+
+def _outer(operands: Array, gradients: Array, matrix: Array, dtype: str) -> Array:
+    """Sum over time and batch of the outer products, of the shape of `matrix`."""
     left = operands.reshape(-1, operands.shape[-1])
-    return outer_product(left, gradients.reshape(-1, gradients.shape[-1]), dtype)
+    right = gradients.reshape(-1, gradients.shape[-1])
+    if matrix.ndim == 2:
+        return outer_product(left, right, dtype)
+    heads, rows, columns = matrix.shape
+    return jnp.einsum(
+        "nhr,nhc->hrc",
+        left.reshape(-1, heads, rows).astype(dtype),
+        right.reshape(-1, heads, columns).astype(dtype),
+        preferred_element_type=jnp.promote_types(dtype, jnp.float32),
+    )

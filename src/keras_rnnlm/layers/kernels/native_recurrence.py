@@ -19,7 +19,10 @@ from keras_rnnlm.layers.kernels.native import library
 Array = Any
 
 # Name and number of arrays (B, units) that the gradient needs from each step.
-_KERNELS = {LSTMCell: ("lstm", 4), GRUCell: ("gru", 4)}
+_KERNELS: dict[type[Cell], tuple[str, int]] = {
+    LSTMCell: ("lstm", 4),
+    GRUCell: ("gru", 4),
+}
 _PRECISIONS = ("float32", "bfloat16")
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_rnnlm.layers.cells import Cell, State
+from keras_rnnlm.layers.cells import Cell, KerasCell, LoopWeights, State, loop_weights
 from keras_rnnlm.layers.kernels.ops_loop import one_step
 
 Array = Any
 
 
 def recurrence(
-    cell: Cell,
+    cell: KerasCell,
     dtype: str,
     x: Array,
     mask: Array | None,
@@ -24,19 +24,42 @@ def recurrence(
     bias: Array | None,
 ) -> tuple[Array, State]:
     """Run a cell over a sequence; see `ops_loop.recurrence`. T may be unknown."""
-    step = one_step(cell, kernel, bias, x.dtype)
+    return run(cell, dtype, x, mask, state, loop_weights(cell, kernel, bias))
+
+
+def run(
+    cell: Cell,
+    dtype: str,
+    x: Array,
+    mask: Array | None,
+    state: State,
+    weights: LoopWeights,
+) -> tuple[Array, State]:
+    """Run a cell over a sequence; see `ops_loop.run`. T may be unknown."""
+    step = one_step(cell, weights, x.dtype)
     steps = x.shape[0] if x.shape[0] is not None else tf.shape(x)[0]
+    given = (x,) if mask is None else (x, mask)
     inputs = tuple(
         tf.TensorArray(each.dtype, size=steps, element_shape=each.shape[1:]).unstack(
             each
         )
-        for each in ((x,) if mask is None else (x, mask))
+        for each in given
     )
-    hidden = tf.TensorArray(x.dtype, size=steps, element_shape=state[0].shape)
+    # What a step emits is known from one whose result nobody uses.
+    emitted = (
+        state[0]
+        if cell.emits_state
+        else step(state, tuple(each[0] for each in given))[0]
+    )
+    hidden = tf.TensorArray(x.dtype, size=steps, element_shape=emitted.shape)
 
     def body(t: Array, hidden: Array, state: State) -> tuple[Array, Array, State]:
-        state = step(state, tuple(each.read(t) for each in inputs))
-        return t + 1, hidden.write(t, state[0]), state
+        output, new = step(state, tuple(each.read(t) for each in inputs))
+        # Whatever is known of the batch, a step leaves shapes as they are.
+        new = tuple(
+            tf.ensure_shape(n, s.shape) for n, s in zip(new, state, strict=True)
+        )
+        return t + 1, hidden.write(t, output), new
 
     _, hidden, state = tf.while_loop(
         lambda t, _hidden, _state: t < steps,

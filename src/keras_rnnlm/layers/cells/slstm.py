@@ -1,0 +1,103 @@
+"""sLSTM of xLSTM: exponential gates, a normaliser, memory mixing within heads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from keras import ops
+
+from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.layers.cells.base import (
+    Array,
+    Cell,
+    State,
+    Weight,
+    Weights,
+    check_choice,
+    check_count,
+)
+from keras_rnnlm.layers.cells.weights import blocks, matrix, orthogonal, vector
+
+TINY = 1e-30
+"""Below this the normaliser has vanished, and the memory with it."""
+
+
+@dataclass(frozen=True)
+class SLSTM(Cell):
+    """sLSTM of Beck et al. (2024), "xLSTM: Extended Long Short-Term Memory".
+
+        z, i, f, o = W x_t + R h_(t-1) + b
+        c_t = F_t c_(t-1) + I_t tanh(z)
+        n_t = F_t n_(t-1) + I_t
+        h_t = sigmoid(o) * c_t / n_t
+
+    with I = exp(i) and F = sigmoid(f) or exp(f). c and n are kept divided by exp(m_t),
+    m_t = max(log F + m_(t-1), i), which leaves h as it is and can't overflow (the
+    paper's equations 15 to 17). R is a matrix for each head.
+
+    Args:
+        heads: number of heads; they divide `units`.
+        forget: "sigmoid" or "exp".
+    """
+
+    heads: int = 1
+    forget: str = "sigmoid"
+
+    emits_state = True
+    additive = True
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        check_count("slstm", "heads", self.heads)
+        check_choice("slstm", "forget", self.forget, ("sigmoid", "exp"))
+
+    def weights(self, inputs: int, units: int) -> Mapping[str, Weight]:
+        """Gates in the order z, i, f, o within each head."""
+        size = head_size("slstm", units, self.heads)
+        return {
+            "kernel": matrix(inputs, units, gates=4),
+            "recurrent_kernel": Weight(
+                (self.heads, size, 4 * size), orthogonal(4), inside=True, dropped=True
+            ),
+            "bias": vector(4 * units, blocks(*[0.0, 0.0, 1.0, 0.0] * self.heads)),
+        }
+
+    def state_shapes(self, inputs: int, units: int) -> tuple[tuple[int, ...], ...]:
+        """The arrays h, c, n and m."""
+        return (units,), (units,), (units,), (units,)
+
+    def step(self, x: Array, state: State, w: Weights) -> tuple[Array, State]:
+        """One step; see `Cell`."""
+        h, c, n, m = state
+        z, i, f, o = self._gates(x + w.recurrent_kernel(h))
+        keep = log_forget(self.forget, f) + m
+        m = ops.maximum(keep, i)
+        keep, write = ops.exp(keep - m), ops.exp(i - m)
+        c = keep * c + write * ops.tanh(z)
+        n = keep * n + write
+        h = ops.sigmoid(o) * c / ops.maximum(n, TINY)
+        return h, (h, c, n, m)
+
+    def _gates(self, gates: Array) -> list[Array]:
+        """z, i, f, o (B, units) of (B, heads x 4 x size)."""
+        units = gates.shape[-1] // 4
+        parts = ops.reshape(gates, (-1, self.heads, 4, units // self.heads))
+        return [ops.reshape(parts[:, :, k], (-1, units)) for k in range(4)]
+
+
+def log_forget(kind: str, f: Array) -> Array:
+    """The logarithm of the forget gate."""
+    return f if kind == "exp" else -ops.softplus(-f)
+
+
+def head_size(cell: str, units: int, heads: int) -> int:
+    """Units of a head.
+
+    Raises:
+        ConfigError: `heads` does not divide `units`.
+    """
+    if units % heads:
+        raise ConfigError(
+            f"Setting 'heads' of the cell {cell} expected a divisor of units={units}, "
+            f"received {heads}."
+        )
+    return units // heads

@@ -1,0 +1,65 @@
+"""Simple recurrent unit: all products outside of the loop, a highway around it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from keras import ops
+
+from keras_rnnlm.layers.cells.base import Array, Cell, State, Weight, Weights
+from keras_rnnlm.layers.cells.weights import dropped, glorot, matrix, uniform, vector
+from keras_rnnlm.layers.kernels.products import product
+
+
+@dataclass(frozen=True)
+class SRU(Cell):
+    """SRU of Lei et al. (2018), "Simple Recurrent Units for Highly Parallelizable...".
+
+        f_t = sigmoid(W_f x_t + v_f * c_(t-1) + b_f)
+        c_t = f_t * c_(t-1) + (1 - f_t) * (W x_t)
+        r_t = sigmoid(W_r x_t + v_r * c_(t-1) + b_r)
+        h_t = r_t * c_t + (1 - r_t) * alpha x_t
+
+    alpha = sqrt(1 + 2 exp(b)) for initial biases b of the highway gate, as the paper
+    scales it. Where input and output differ in width, x in the last line is W_x x.
+
+    Args:
+        highway_bias: first value of b_r.
+    """
+
+    highway_bias: float = 0.0
+
+    parallel = True
+
+    def weights(self, inputs: int, units: int) -> Mapping[str, Weight]:
+        """Parts in the order W, W_f, W_r (and W_x)."""
+        parts = 3 if inputs == units else 4
+        bound = (3.0 / units) ** 0.5
+        return {
+            "kernel": dropped(matrix(inputs, units, parts, glorot(units))),
+            "forget_peephole": vector(units, uniform(-bound, bound), inside=True),
+            "highway_peephole": vector(units, uniform(-bound, bound), inside=True),
+            "forget_bias": vector(units, inside=True),
+            "highway_bias": vector(units, self.highway_bias, inside=True),
+        }
+
+    def state_shapes(self, inputs: int, units: int) -> tuple[tuple[int, ...], ...]:
+        """The cell c."""
+        return ((units,),)
+
+    def project(self, x: Array, w: Weights) -> Array:
+        """W x, W_f x, W_r x and the highway's input, side by side."""
+        parts = product(x, w.kernel)
+        if w.kernel.shape[1] == 3 * w.kernel.shape[0]:
+            parts = ops.concatenate([parts, ops.cast(x, parts.dtype)], axis=-1)
+        return parts
+
+    def step(self, x: Array, state: State, w: Weights) -> tuple[Array, State]:
+        """One step; see `Cell`."""
+        (before,) = state
+        write, f, r, straight = ops.split(x, 4, axis=-1)
+        f = ops.sigmoid(f + w.forget_peephole * before + w.forget_bias)
+        r = ops.sigmoid(r + w.highway_peephole * before + w.highway_bias)
+        c = write + f * (before - write)
+        alpha = (1.0 + 2.0 * 2.718281828459045**self.highway_bias) ** 0.5
+        straight = alpha * straight
+        return straight + r * (c - straight), (c,)

@@ -1,0 +1,219 @@
+"""Every cell against its paper's equations in float64, forward and backward."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_rnnlm import cell_registry
+from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.layers import CellLayer
+from keras_rnnlm.models.compiled import compiled
+from tests.layers import reference
+from tests.layers.cells import references
+from tests.layers.check import check_layer
+from tests.layers.gradients import call_with_gradients
+
+OWN = [name for name in cell_registry.BUILT_IN if name not in ("lstm", "gru")][1:]
+BATCH, STEPS, INPUTS, UNITS = 2, 3, 3, 4
+
+# Every value of every setting, and inputs as wide as the output or not.
+CASES: list[tuple[str, dict[str, Any], int]] = [
+    ("coupled_lstm", {}, INPUTS),
+    ("peephole_lstm", {}, INPUTS),
+    ("layer_norm_lstm", {}, INPUTS),
+    ("mgu", {}, INPUTS),
+    ("mogrifier_lstm", {}, INPUTS),
+    ("mogrifier_lstm", {"rounds": 2, "rank": 2}, INPUTS),
+    ("mogrifier_lstm", {"rounds": 0}, INPUTS),
+    ("qrnn", {}, INPUTS),
+    ("qrnn", {"pooling": "ifo", "window_size": 1}, INPUTS),
+    ("sru", {}, INPUTS),
+    ("sru", {"highway_bias": -1.0}, UNITS),
+    ("min_gru", {}, INPUTS),
+    ("min_gru", {"candidate": "linear"}, INPUTS),
+    ("min_lstm", {}, INPUTS),
+    ("min_lstm", {"candidate": "linear"}, INPUTS),
+    ("slstm", {}, INPUTS),
+    ("slstm", {"heads": 2, "forget": "exp"}, INPUTS),
+    ("mlstm", {}, INPUTS),
+    ("mlstm", {"heads": 2, "forget": "exp"}, INPUTS),
+    ("rg_lru", {}, INPUTS),
+    ("rg_lru", {"convolution": 1}, INPUTS),
+    ("lru", {}, INPUTS),
+    ("lru", {"modes": 3}, INPUTS),
+]
+
+
+def case_name(case: Any) -> str:
+    return "-".join(map(str, case.values())) if isinstance(case, dict) else str(case)
+
+
+def made(
+    name: str, options: dict[str, Any], inputs: int, units: int = UNITS
+) -> CellLayer:
+    """A layer with weights that all show in the results."""
+    layer = CellLayer(
+        name, units, options, return_sequences=True, return_state=True, seed=3
+    )
+    layer.build((None, None, inputs))
+    rng = np.random.default_rng(4)
+    for variable in layer.trainable_variables:
+        noise = 0.3 * rng.standard_normal(variable.shape)
+        variable.assign(ops.convert_to_numpy(variable) + noise.astype("float32"))
+    return layer
+
+
+def some_state(layer: CellLayer, batch: int = BATCH) -> list[np.ndarray]:
+    rng = np.random.default_rng(5)
+    return [
+        (0.5 * rng.standard_normal((batch, *shape))).astype("float32")
+        for shape in layer.state_shapes
+    ]
+
+
+def some_inputs(steps: int, inputs: int, batch: int = BATCH) -> np.ndarray:
+    rng = np.random.default_rng(6)
+    return rng.standard_normal((batch, steps, inputs)).astype("float32")
+
+
+def test_every_cell_of_the_package_is_tested() -> None:
+    assert {name for name, _, _ in CASES} == set(OWN)
+
+
+@pytest.mark.parametrize(("name", "options", "inputs"), CASES, ids=case_name)
+def test_equals_the_equations(name: str, options: dict[str, Any], inputs: int) -> None:
+    """Outputs, states and all gradients, from a state that is not zero."""
+    layer = made(name, options, inputs)
+    x, state = some_inputs(STEPS, inputs), some_state(layer)
+    if name == "slstm":
+        state[2] = np.abs(state[2]) + 0.5  # a sum of exponentials is positive
+    got = call_with_gradients(
+        layer,
+        lambda x, *state: layer(x, initial_state=list(state)),
+        [x, *state],
+    )
+    names = list(layer.named)
+    weights = [
+        np.asarray(ops.convert_to_numpy(layer.named[n]), "float64") for n in names
+    ]
+    arrays = [x.astype("float64"), *(s.astype("float64") for s in state), *weights]
+    function = getattr(references, name)
+    count = 1 + len(state)
+
+    def outputs(arrays: list[np.ndarray]) -> list[np.ndarray]:
+        named = dict(zip(names, arrays[count:], strict=True))
+        return references.run(
+            function, arrays[0], arrays[1:count], named, layer.cell.window, **options
+        )
+
+    expected = outputs([a.astype(complex) for a in arrays])
+    for g, e in zip(got.outputs, expected, strict=True):
+        np.testing.assert_allclose(g, e.real, rtol=2e-5, atol=3e-6)
+
+    rng = np.random.default_rng(0)
+    mixture = [rng.standard_normal(e.shape) for e in expected]
+
+    def combined(arrays: list[np.ndarray]) -> complex:
+        parts = zip(outputs(arrays), mixture, strict=True)
+        return sum((o * m).sum() for o, m in parts)
+
+    gradients = reference.derivatives(combined, arrays)
+    found = [*got.inputs, *got.weights]
+    for g, e in zip(found, gradients, strict=True):
+        np.testing.assert_allclose(g, e, rtol=2e-4, atol=3e-5)
+
+
+@pytest.mark.parametrize("name", ["mgu", "qrnn"])
+def test_is_a_layer(name: str) -> None:
+    layer = CellLayer(name, UNITS, return_sequences=True, seed=1, weight_dropout=0.2)
+    count = len(layer.cell.weights(INPUTS, UNITS))
+    check_layer(
+        layer,
+        some_inputs(4, INPUTS, batch=8),
+        output_shape=(8, 4, UNITS),
+        output_dtype="bfloat16",
+        weights=count,
+        masks=False,
+    )
+
+
+@pytest.mark.parametrize("name", ["slstm", "min_gru"])
+def test_weight_dropout_falls_on_something(name: str) -> None:
+    layer = CellLayer(name, UNITS, weight_dropout=0.5, seed=2)
+    x = some_inputs(4, INPUTS)
+    # Once more, since at the first step there is nothing recurrent to drop.
+    kept, dropped = (ops.convert_to_numpy(layer(x, training=t)) for t in (False, True))
+    assert np.abs(kept - dropped).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["min_lstm", "rg_lru", "mlstm"])
+def test_parallel_form_stays_finite_and_equal_for_long_sequences(name: str) -> None:
+    """Gates near 0 and 1 over hundreds of steps: products of gates would vanish."""
+    layer = CellLayer(name, UNITS, return_sequences=True, return_state=True, seed=1)
+    layer.build((None, None, INPUTS))
+    call = compiled(layer, lambda x, s: layer(x, initial_state=list(s)))
+    x = 20.0 * some_inputs(260, INPUTS)
+    state, pieces = layer.initial_state(BATCH), []
+    whole, *_ = call(x, state)
+    for begin in range(0, 260, 20):
+        output, *state = call(x[:, begin : begin + 20], tuple(state))
+        pieces.append(ops.convert_to_numpy(output))
+    whole = ops.convert_to_numpy(whole)
+    assert np.isfinite(whole).all()
+    scale = np.abs(whole).max()
+    np.testing.assert_allclose(np.concatenate(pieces, 1), whole, atol=2e-5 * scale)
+
+
+def test_first_weights_follow_the_seed() -> None:
+    first, second, other = (CellLayer("mgu", UNITS, seed=seed) for seed in (1, 1, 2))
+    for layer in (first, second, other):
+        layer.build((None, None, INPUTS))
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (first.get_weights()[0] != other.get_weights()[0]).any()
+
+
+def test_loop_is_the_best_for_the_cell() -> None:
+    backend = keras.backend.backend()
+    usual = {"jax": "jax-scan", "tensorflow": "tensorflow-loop", "torch": "ops-loop"}
+    for name, on_jax in (("min_gru", "jax-linear"), ("mgu", "jax-scan")):
+        layer = CellLayer(name, UNITS)
+        layer(some_inputs(2, INPUTS))
+        expected = on_jax if backend == "jax" else usual[backend]
+        assert layer.loop == layer.planned_loop() == expected
+    layer = CellLayer("mlstm", UNITS)
+    layer(some_inputs(2, INPUTS))
+    assert layer.loop == "chunks"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("mogrifier_lstm", {"round": 2}, "no setting 'round'. Did you mean 'rounds'"),
+        ("mogrifier_lstm", {"rounds": -1}, "whole number of at least 0"),
+        ("qrnn", {"pooling": "fo2"}, "Did you mean 'fo'"),
+        ("lru", {"slowest": 1.5}, "0 < fastest < slowest < 1"),
+        ("lstm", {"heads": 2}, "The cell 'lstm' has no setting 'heads'"),
+        ("mlstn", {}, "Did you mean 'mlstm'"),
+        ("gru", {}, "have layers of their own"),
+    ],
+)
+def test_says_what_is_wrong(name: str, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        CellLayer(name, UNITS, options)
+    assert says in str(caught.value)
+
+
+def test_heads_divide_the_units() -> None:
+    with pytest.raises(ConfigError, match="divisor of units=4, received 3"):
+        CellLayer("mlstm", UNITS, {"heads": 3}).build((None, None, INPUTS))
+
+
+def test_a_state_of_another_cell_is_refused() -> None:
+    layer = CellLayer("min_gru", UNITS)
+    zeros = np.zeros((BATCH, UNITS), "float32")
+    with pytest.raises(ValueError, match="Expected a state of 1 arrays"):
+        layer(some_inputs(2, INPUTS), initial_state=[zeros, zeros])
