@@ -53,6 +53,22 @@ def test_values_are_read_like_toml() -> None:
         (["output_samples=3"], "goes with output=sampled"),
         (["output_cutoffs=3,x"], "takes whole numbers with commas between them"),
         (["output=sampled", "output_samples=0"], "takes at least 1; received 0"),
+        (["mixtures=3"], "goes with output=mixture; received output=full"),
+        (["connections=dens"], "Did you mean 'dense'?"),
+        (["output_dropout=1"], "'output_dropout' takes at least 0 and below 1"),
+        (["activation_penalty=-1"], "takes at least 0 and at most 1e+06; received -1"),
+        (["averaging=ema"], "received averaging=ema, average=0. Give both"),
+        (["averaging=swa", "average=0.9"], "received averaging=swa, average=0.9"),
+        (["averaging=sma"], "Did you mean 'swa'?"),
+        (["average_start=0.5"], "goes with averaging=ema or averaging=swa"),
+        (["averaging=swa", "average_start=1"], "at least 0 and below 1; received 1"),
+        (["steps=35", "steps_deviation=9"], "takes at most a quarter of 'steps'"),
+        (["mode=sentence", "partial_shuffle=true"], "the lanes of mode=stream"),
+        (["noising=blank"], "noising=blank, noising_rate=0. Give both"),
+        (["noising_rate=0.2"], "noising=none, noising_rate=0.2. Give both"),
+        (["finetune=1"], "'finetune' takes at least 0 and below 1"),
+        (["cycle_growth=0"], "'cycle_growth' takes a number above 0"),
+        (["beta_1=1"], "'beta_1' takes at least 0 and below 1"),
         (
             ["output=adaptive", "tie_weights=false", "output_cutoffs=9,3"],
             "'output_cutoffs' takes rising numbers above 0; received (9, 3)",
@@ -88,6 +104,13 @@ def test_cutoffs_are_numbers_with_commas(cutoffs: str) -> None:
     assert Settings.from_dict(settings.to_dict()) == settings
     # As JSON, which has no tuples, gives it back.
     assert json.loads(json.dumps(settings.to_dict())) == settings.to_dict()
+
+
+def test_a_decay_alone_means_a_moving_average() -> None:
+    assert Settings(average=0.999).averaging_kind == "ema"
+    assert Settings(average=0.999, averaging="ema").averaging_kind == "ema"
+    assert Settings().averaging_kind == "none"
+    assert Settings(averaging="nt_asgd").averaging_kind == "nt_asgd"
 
 
 def test_settings_survive_a_round_trip() -> None:

@@ -12,16 +12,36 @@ from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 from keras_rnnlm import cell_registry
 from keras_rnnlm.errors import ConfigError, nearest
+from keras_rnnlm.setting_values import (
+    check_choice,
+    check_least,
+    check_range,
+    convert,
+    impossible,
+)
+from keras_rnnlm.setting_values import (
+    parse_overrides as parse_overrides,
+)
 
 CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "mode": ("stream", "sentence"),
-        "schedule": ("constant", "linear", "cosine", "one_cycle"),
-        "output": ("full", "adaptive", "sampled"),
+        "schedule": (
+            "constant",
+            "linear",
+            "cosine",
+            "one_cycle",
+            "warm_restarts",
+            "plateau",
+        ),
+        "connections": ("none", "residual", "dense"),
+        "output": ("full", "adaptive", "sampled", "mixture"),
+        "noising": ("none", "blank", "unigram", "bigram"),
+        "averaging": ("none", "ema", "swa", "nt_asgd"),
         "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
     }
 )
@@ -39,32 +59,65 @@ class Settings:
         layers: Number of recurrent layers.
         embedding: Width of the word vectors; `units` when absent.
         projection: Width of a linear layer before the output; none when absent.
+        connections: Of the recurrent layers: `none`, `residual` (a layer as wide as its
+            input adds to it) or `dense` (each sees all below; Godin et al. 2017).
         tie_weights: Use the embedding matrix as output matrix (Press & Wolf 2017).
         output: `full` softmax; for large vocabularies `adaptive` (Grave et al. 2017;
-            with tie_weights false) or `sampled` (Jean et al. 2015).
+            with tie_weights false) or `sampled` (Jean et al. 2015); or a `mixture` of
+            softmaxes (Yang et al. 2018).
         output_cutoffs: Frequency ranks at which the clusters of `adaptive` begin, such
             as `2000,20000`; by the size of the vocabulary if absent.
         output_samples: Words that `sampled` draws in a step; 2048 if absent.
-        dropout: Rate of locked dropout between layers and before the output.
+        mixtures: Number of softmaxes of `mixture`; 4 if absent.
+        dropout: Rate of locked dropout between recurrent layers.
         input_dropout: Rate of locked dropout on the embeddings; `dropout` if absent.
+        output_dropout: Rate of locked dropout after the last one; `dropout` if absent.
         embedding_dropout: Rate at which whole words lose their vector in a batch.
         weight_dropout: Rate of weight drop on the recurrent matrices.
+        activation_penalty: Weight of activation regularisation (Merity et al. 2017).
+        temporal_penalty: Weight of temporal activation regularisation (same paper).
         mode: `stream` (contiguous text, carried state) or `sentence` (single lines).
         batch_size: Streams (lanes) or sentences in a batch.
         steps: Time steps of truncated back-propagation.
+        steps_deviation: Standard deviation of the steps from batch to batch (Merity et
+            al. 2018, who have 5 for 70 steps); 0 keeps them equal. At most eight
+            lengths; the learning rate follows them.
+        partial_shuffle: Cut each lane at random in each epoch (Press 2019).
+        noising: Words replaced in training (Xie et al. 2017): `blank` leaves them out,
+            `unigram` draws them by frequency, `bigram` as Kneser-Ney smoothing does;
+            or `none`.
+        noising_rate: Share of the words replaced; for `bigram` of those words that are
+            followed by another one every time.
         epochs: Passes over the training text, unless `max_steps` or a time is given.
         max_steps: Number of optimizer steps; overrides `epochs`.
         minutes: Wall-clock budget in minutes, start of process to end of evaluation.
-        optimizer: `adam`, `adamw`, `sgd` or any optimizer of `keras.optimizers`.
+        optimizer: `adam`, `adamw`, `sgd`, `muon` (matrices inside the network; the rest
+            by Adam) or any other optimizer of `keras.optimizers`.
         learning_rate: Peak learning rate.
-        schedule: Shape of the learning rate over the run.
+        schedule: Shape of the learning rate over the run; `warm_restarts` is SGDR,
+            `plateau` falls by `plateau_factor` at each validation without progress.
+        cycles: Number of cosines of `warm_restarts`.
+        cycle_growth: Length of each of them, as a multiple of the one before.
+        plateau_factor: What `plateau` multiplies the rate by.
+        finetune: Share of the run, at its end, that goes on from the best weights with
+            a new optimizer and the whole schedule once more; averages begin with it.
+        finetune_learning_rate: Peak learning rate then, as a share of the first one.
         warmup: Share of the run, 0 to 1, in which the rate rises.
         final_learning_rate: Last rate, as a share of the peak.
         weight_decay: Decoupled weight decay (optimizers that have it).
-        momentum: Momentum of SGD and RMSprop.
+        momentum: Momentum of SGD, RMSprop and Muon (0: Muon's own, 0.95).
+        beta_1: First-moment decay of the Adam family; 0 leaves momentum out.
         beta_2: Second-moment decay of the Adam family.
         clip_norm: Largest global norm of the gradient; 0 turns clipping off.
-        average: Decay of the moving average of the weights; 0 turns it off.
+        averaging: Which mean of the weights is validated and kept: `ema`, a moving one;
+            `swa`, the plain one from `average_start` on (Izmailov et al. 2018);
+            `nt_asgd`, the plain one once validations get no better (Merity et al.
+            2018); or `none`. If absent `ema` where `average` is above 0, else `none`.
+        average: Decay of the moving average of the weights, below 1.
+        average_start: Share of the run, 0 to 1, after which `ema` or `swa` begins; 0
+            and 0.75 if absent.
+        average_patience: `nt_asgd` begins with the first validation that is worse than
+            the best of those more than this many validations old.
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
         validations: Number of validations spread over the run, the last at its end.
         patience: Stop after this many validations without progress; 0 never stops.
@@ -78,30 +131,48 @@ class Settings:
     layers: int = 2
     embedding: int | None = None
     projection: int | None = None
+    connections: str = "none"
     tie_weights: bool = True
     output: str = "full"
     output_cutoffs: tuple[int, ...] | None = None
     output_samples: int | None = None
+    mixtures: int | None = None
     dropout: float = 0.2
     input_dropout: float | None = None
+    output_dropout: float | None = None
     embedding_dropout: float = 0.0
     weight_dropout: float = 0.0
+    activation_penalty: float = 0.0
+    temporal_penalty: float = 0.0
     mode: str = "stream"
     batch_size: int = 20
     steps: int = 35
+    steps_deviation: int = 0
+    partial_shuffle: bool = False
+    noising: str = "none"
+    noising_rate: float = 0.0
     epochs: int = 10
     max_steps: int | None = None
     minutes: float | None = None
     optimizer: str = "adam"
     learning_rate: float = 0.002
     schedule: str = "one_cycle"
+    cycles: int = 4
+    cycle_growth: float = 1.0
+    plateau_factor: float = 0.5
+    finetune: float = 0.0
+    finetune_learning_rate: float = 0.5
     warmup: float = 0.1
     final_learning_rate: float = 0.0
     weight_decay: float = 0.0
     momentum: float = 0.0
+    beta_1: float = 0.9
     beta_2: float = 0.999
     clip_norm: float = 1.0
+    averaging: str | None = None
     average: float = 0.0
+    average_start: float | None = None
+    average_patience: int = 5
     precision: str = "float32"
     validations: int = 10
     patience: int = 0
@@ -114,32 +185,62 @@ class Settings:
         if self.cell_arguments:
             cell_registry.make(self.cell, self.cell_arguments)
         for name, choices in CHOICES.items():
-            _check_choice(name, getattr(self, name), choices)
-        for name in ("units", "layers", "batch_size", "steps", "epochs", "validations"):
-            _check_least(name, getattr(self, name), 1)
-        for name in ("embedding", "projection", "max_steps", "output_samples"):
             if getattr(self, name) is not None:
-                _check_least(name, getattr(self, name), 1)
+                check_choice(name, getattr(self, name), choices)
+        for name in (
+            "units",
+            "layers",
+            "batch_size",
+            "steps",
+            "epochs",
+            "validations",
+            "cycles",
+        ):
+            check_least(name, getattr(self, name), 1)
+        for name in (
+            "embedding",
+            "projection",
+            "max_steps",
+            "output_samples",
+            "mixtures",
+        ):
+            if getattr(self, name) is not None:
+                check_least(name, getattr(self, name), 1)
         for name in ("dropout", "embedding_dropout", "weight_dropout", "average"):
-            _check_range(name, getattr(self, name), 0.0, 1.0, open_end=True)
-        if self.input_dropout is not None:
-            _check_range("input_dropout", self.input_dropout, 0.0, 1.0, open_end=True)
+            check_range(name, getattr(self, name), 0.0, 1.0, open_end=True)
+        for name in ("input_dropout", "output_dropout"):
+            if getattr(self, name) is not None:
+                check_range(name, getattr(self, name), 0.0, 1.0, open_end=True)
+        for name in ("activation_penalty", "temporal_penalty"):
+            check_range(name, getattr(self, name), 0.0, 1e6)
         for name in ("warmup", "final_learning_rate"):
-            _check_range(name, getattr(self, name), 0.0, 1.0)
-        for name in ("momentum", "beta_2"):
-            _check_range(name, getattr(self, name), 0.0, 1.0, open_end=True)
-        for name in ("weight_decay", "clip_norm", "patience", "seed"):
-            _check_least(name, getattr(self, name), 0)
+            check_range(name, getattr(self, name), 0.0, 1.0)
+        for name in ("plateau_factor", "finetune_learning_rate", "cycle_growth"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise impossible(name, "a number above 0", getattr(self, name))
+        for name in ("momentum", "beta_1", "beta_2", "finetune"):
+            check_range(name, getattr(self, name), 0.0, 1.0, open_end=True)
+        for name in (
+            "weight_decay",
+            "clip_norm",
+            "average_patience",
+            "steps_deviation",
+            "patience",
+            "seed",
+        ):
+            check_least(name, getattr(self, name), 0)
         if not 0 < self.learning_rate < float("inf"):
-            raise _impossible("learning_rate", "a number above 0", self.learning_rate)
+            raise impossible("learning_rate", "a number above 0", self.learning_rate)
         self._check_output()
+        self._check_averaging()
+        self._check_data()
         if self.minutes is not None and self.max_steps is not None:
             raise ConfigError(
                 "Settings 'minutes' and 'max_steps' are two budgets for one run; "
                 "leave one out."
             )
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
-            raise _impossible("minutes", "a number above 0", self.minutes)
+            raise impossible("minutes", "a number above 0", self.minutes)
 
     def _check_output(self) -> None:
         if self.output == "adaptive" and self.tie_weights:
@@ -150,6 +251,7 @@ class Settings:
         for name, owner in (
             ("output_cutoffs", "adaptive"),
             ("output_samples", "sampled"),
+            ("mixtures", "mixture"),
         ):
             if getattr(self, name) is not None and self.output != owner:
                 raise ConfigError(
@@ -160,7 +262,47 @@ class Settings:
         if cutoffs is not None and (
             not cutoffs or any(a >= b for a, b in pairwise((0, *cutoffs)))
         ):
-            raise _impossible("output_cutoffs", "rising numbers above 0", cutoffs)
+            raise impossible("output_cutoffs", "rising numbers above 0", cutoffs)
+
+    def _check_averaging(self) -> None:
+        kind = self.averaging_kind
+        if (kind == "ema") != (self.average > 0):
+            raise ConfigError(
+                "Setting 'average' is the decay of averaging=ema; received "
+                f"averaging={kind}, average={self.average:g}. Give both, such as "
+                "averaging=ema and average=0.999, or leave 'average' out."
+            )
+        if self.average_start is None:
+            return
+        if kind not in ("ema", "swa"):
+            raise ConfigError(
+                "Setting 'average_start' goes with averaging=ema or averaging=swa; "
+                f"received averaging={kind}. Leave it out."
+            )
+        check_range("average_start", self.average_start, 0.0, 1.0, open_end=True)
+
+    def _check_data(self) -> None:
+        if self.mode == "sentence" and (self.steps_deviation or self.partial_shuffle):
+            raise ConfigError(
+                "Settings 'steps_deviation' and 'partial_shuffle' are about the lanes "
+                "of mode=stream; received mode=sentence. Leave them out."
+            )
+        if 4 * self.steps_deviation > self.steps:
+            raise impossible(
+                "steps_deviation", "at most a quarter of 'steps'", self.steps_deviation
+            )
+        check_range("noising_rate", self.noising_rate, 0.0, 1.0)
+        if (self.noising == "none") != (self.noising_rate == 0.0):
+            raise ConfigError(
+                "Settings 'noising' and 'noising_rate' belong together; received "
+                f"noising={self.noising}, noising_rate={self.noising_rate:g}. Give "
+                "both, such as noising=unigram and noising_rate=0.2."
+            )
+
+    @property
+    def averaging_kind(self) -> str:
+        """`averaging`, or what `average` makes of it where it is absent."""
+        return self.averaging or ("ema" if self.average > 0 else "none")
 
     @classmethod
     def from_recipe(
@@ -193,7 +335,7 @@ class Settings:
                     f"Known settings: {', '.join(hints)}."
                 )
         return cls(
-            **{name: _convert(name, v, hints[name]) for name, v in values.items()}
+            **{name: convert(name, v, hints[name]) for name, v in values.items()}
         )
 
     def replace(self, **changes: Any) -> "Settings":
@@ -241,109 +383,3 @@ def read_recipe(recipe: str | Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"Recipe '{recipe}' is not valid TOML: {error}.") from error
-
-
-def parse_overrides(overrides: Iterable[str] | Mapping[str, Any]) -> dict[str, Any]:
-    """Turn `key=value` strings into a mapping; values are read like TOML values."""
-    if isinstance(overrides, Mapping):
-        return dict(overrides)
-    values: dict[str, Any] = {}
-    for item in overrides:
-        name, equals, text = item.partition("=")
-        if not equals or not name.strip():
-            raise ConfigError(
-                f"Expected key=value after --set, received '{item}'; "
-                "for example --set units=512."
-            )
-        table, dot, key = name.strip().partition(".")
-        if dot:
-            known = values.get(table) or {}
-            values[table] = {**known, key: _parse_value(text.strip())}
-        else:
-            values[table] = _parse_value(text.strip())
-    return values
-
-
-def _parse_value(text: str) -> Any:
-    if text.lower() in ("none", "null", ""):
-        return None
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text  # a bare word, such as lstm
-
-
-def _convert(name: str, value: Any, hint: Any) -> Any:
-    kinds = get_args(hint) or (hint,)
-    if value is None and type(None) in kinds:
-        return None
-    if tuple[int, ...] in kinds:
-        if (numbers := _whole_numbers(value)) is not None:
-            return numbers
-    elif dict[str, Any] in kinds:
-        if isinstance(value, Mapping):
-            return dict(value) or None
-    elif bool in kinds:
-        if isinstance(value, bool):
-            return value
-    elif not isinstance(value, bool):
-        if (
-            int in kinds
-            and isinstance(value, (int, float))
-            and float(value).is_integer()
-        ):
-            return int(value)
-        if float in kinds and isinstance(value, (int, float)):
-            return float(value)
-        if str in kinds and isinstance(value, str):
-            return value
-    wanted = " or ".join(
-        {
-            bool: "true or false",
-            int: "a whole number",
-            float: "a number",
-            str: "a word",
-            dict[str, Any]: "a table such as {rounds = 4}",
-            tuple[int, ...]: "whole numbers with commas between them",
-        }.get(kind, "none")
-        for kind in kinds
-    )
-    raise _impossible(name, wanted, value)
-
-
-def _whole_numbers(value: Any) -> tuple[int, ...] | None:
-    """Return `2000`, `"2000,20000"` or `[2000, 20000]` as a tuple; None if neither."""
-    if isinstance(value, str):
-        value = value.split(",")
-    elif not isinstance(value, list | tuple):
-        value = [value]
-    try:
-        exact = not any(isinstance(v, bool | float) for v in value)
-        return tuple(int(v) for v in value) if exact else None
-    except (TypeError, ValueError):
-        return None
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ConfigError(
-            f"Setting '{name}' takes one of {', '.join(choices)}; "
-            f"received '{value}'.{nearest(value, choices)}"
-        )
-
-
-def _check_least(name: str, value: float, least: float) -> None:
-    if not value >= least:
-        raise _impossible(name, f"at least {least}", value)
-
-
-def _check_range(
-    name: str, value: float, low: float, high: float, open_end: bool = False
-) -> None:
-    if not (low <= value < high or (value == high and not open_end)):
-        bound = "below" if open_end else "at most"
-        raise _impossible(name, f"at least {low:g} and {bound} {high:g}", value)
-
-
-def _impossible(name: str, wanted: str, value: Any) -> ConfigError:
-    return ConfigError(f"Setting '{name}' takes {wanted}; received {value!r}.")

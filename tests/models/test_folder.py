@@ -57,9 +57,13 @@ def test_round_trip(english_file: Path, tmp_path: Path, cell: str, tied: bool) -
         {"output": "adaptive", "tie_weights": False, "output_cutoffs": [5, 9]},
         {"output": "sampled", "output_samples": 4},
         {"output": "sampled", "tie_weights": False, "projection": 3},
+        {"output": "mixture"},
+        {"output": "mixture", "mixtures": 2, "tie_weights": False, "embedding": 3},
+        {"connections": "dense", "projection": 5},
+        {"connections": "residual", "embedding": 4},
     ],
 )
-def test_round_trip_of_large_vocabularies(
+def test_round_trip_of_outputs_and_connections(
     english_file: Path, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     corpus = Corpus.from_files(english_file, tokenizer="word")
@@ -156,6 +160,11 @@ def change(folder: Path, name: str, edit: Callable[[dict], None]) -> None:  # ty
         ("output", ["full"]),
         ("output_cutoffs", [3]),
         ("output_samples", 5),
+        ("mixtures", 10**9),
+        ("mixtures", "3"),
+        ("output", "mixture"),
+        ("connections", "dense"),
+        ("connections", ["none"]),
     ],
 )
 def test_a_hostile_configuration_builds_nothing(

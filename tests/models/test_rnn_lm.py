@@ -38,6 +38,7 @@ OUTPUTS: tuple[dict[str, Any], ...] = (
     {"output": "adaptive", "tie_weights": False, "output_cutoffs": (3, 6)},
     {"output": "sampled", "output_samples": 7},
     {"output": "sampled", "tie_weights": False},
+    {"output": "mixture", "mixtures": 3, "embedding": 4},
 )
 
 
@@ -245,6 +246,8 @@ def test_errors_say_what_was_expected() -> None:
         RNNLM(5, units=4, output="adaptive")
     with pytest.raises(ValueError, match="Did you mean 'sampled'"):
         RNNLM(5, units=4, output="sample")
+    with pytest.raises(ValueError, match="mixtures goes with output='mixture'"):
+        RNNLM(5, units=4, mixtures=3)
     with pytest.raises(ValueError, match="output_samples goes with output='sampled'"):
         RNNLM(5, units=4, output_samples=3)
 

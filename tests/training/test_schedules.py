@@ -1,5 +1,6 @@
 """Learning rates over progress; progress over steps and over the clock."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from keras_rnnlm.config import Settings
 from keras_rnnlm.training.schedules import ClockPace, Knot, StepPace, learning_rate
 
-SCHEDULES = ("constant", "linear", "cosine", "one_cycle")
+SCHEDULES = ("constant", "linear", "cosine", "one_cycle", "warm_restarts", "plateau")
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -17,7 +18,7 @@ def test_the_rate_peaks_after_the_warm_up_and_ends_as_set(schedule: str) -> None
     )
     assert learning_rate(settings, 0.0) == pytest.approx(0.02)
     assert learning_rate(settings, 0.2) == pytest.approx(0.5)
-    end = 0.5 if schedule == "constant" else 0.05
+    end = 0.5 if schedule in ("constant", "plateau") else 0.05
     assert learning_rate(settings, 1.0) == pytest.approx(end)
 
 
@@ -36,6 +37,47 @@ def test_the_rate_stays_within_its_bounds(
 def test_linear_is_linear() -> None:
     settings = Settings(schedule="linear", warmup=0.0, learning_rate=1.0)
     assert learning_rate(settings, 0.25) == pytest.approx(0.75)
+
+
+def test_warm_restarts_are_cosines_each_longer_than_the_last() -> None:
+    """Against SGDR's own notation: T_cur steps into a cycle of T_i."""
+    settings = Settings(
+        schedule="warm_restarts",
+        cycles=3,
+        cycle_growth=2.0,
+        warmup=0.0,
+        learning_rate=1.0,
+        final_learning_rate=0.1,
+    )
+    wanted = []
+    for length in (100, 200, 400):
+        for now in range(length):
+            wanted.append(0.1 + 0.5 * 0.9 * (1 + np.cos(np.pi * now / length)))
+    found = [learning_rate(settings, step / 700) for step in range(700)]
+    np.testing.assert_allclose(found, wanted, atol=1e-9)
+    assert learning_rate(settings, 1.0) == pytest.approx(0.1)
+
+
+def test_plateaus_lower_the_rate_down_to_the_last_one() -> None:
+    settings = Settings(
+        schedule="plateau",
+        plateau_factor=0.25,
+        warmup=0.0,
+        learning_rate=8.0,
+        final_learning_rate=0.1,
+    )
+    rates = [learning_rate(settings, 0.5, decays) for decays in range(4)]
+    assert rates == pytest.approx([8.0, 2.0, 0.8, 0.8])
+
+
+def test_fine_tuning_goes_through_the_schedule_again() -> None:
+    once = Settings(schedule="cosine", warmup=0.1, learning_rate=1.0)
+    twice = once.replace(finetune=0.25, finetune_learning_rate=0.3)
+    for x in (0.0, 0.05, 0.4, 0.99):
+        assert learning_rate(twice, 0.75 * x) == pytest.approx(learning_rate(once, x))
+        second = learning_rate(twice, 0.75 + 0.25 * x)
+        assert second == pytest.approx(0.3 * learning_rate(once, x))
+    assert learning_rate(twice, 1.0) == pytest.approx(0.0)
 
 
 def test_a_pace_in_steps() -> None:

@@ -5,12 +5,34 @@ A file is a segment, and so is a line; both training by sentences and scoring by
 sentences take their lines from here, so that they mean the same thing.
 """
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
 Positions = NDArray[np.int64]
 
 _BLOCK = 1 << 22
+
+
+class Text(Protocol):
+    """What the batches need of a `keras_rnnlm.data.store.EncodedText`."""
+
+    @property
+    def ids(self) -> NDArray[np.unsignedinteger]:
+        """Token ids, shape (n,)."""
+
+    @property
+    def starts(self) -> Positions:
+        """First target position of each file."""
+
+    @property
+    def stops(self) -> Positions:
+        """Position after the last target of each file."""
+
+    @property
+    def line_end_id(self) -> int | None:
+        """The id that ends a line, if any does."""
 
 
 def line_segments(

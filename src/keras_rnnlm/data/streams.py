@@ -6,14 +6,16 @@ any thread and again after a restart, and is always the same. A place in the dat
 therefore one integer, the global batch index, or two: (epoch, index in the epoch).
 """
 
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from keras_rnnlm.data.buckets import bucket_lengths
-from keras_rnnlm.data.segments import Positions, cut_segments, line_segments
+from keras_rnnlm.data.noising import Noising
+from keras_rnnlm.data.segments import Positions, Text, cut_segments, line_segments
+from keras_rnnlm.data.windows import Windows
 from keras_rnnlm.errors import InputError
 
 Integers: TypeAlias = NDArray[np.int32]
@@ -22,26 +24,6 @@ Reals: TypeAlias = NDArray[np.float32]
 # A stream keeps one batch in a hundred free, at most, to shift its cuts by.
 _BATCHES_WORTH_SHIFTING = 100
 _LONGEST_LINE = 256
-
-
-class Text(Protocol):
-    """What the batches need of a `keras_rnnlm.data.store.EncodedText`."""
-
-    @property
-    def ids(self) -> NDArray[np.unsignedinteger]:
-        """Token ids, shape (n,)."""
-
-    @property
-    def starts(self) -> Positions:
-        """First target position of each file."""
-
-    @property
-    def stops(self) -> Positions:
-        """Position after the last target of each file."""
-
-    @property
-    def line_end_id(self) -> int | None:
-        """The id that ends a line, if any does."""
 
 
 class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -53,7 +35,9 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
     tokens_per_batch: int
     note: str
 
-    def __init__(self, seed: int, start: int, endless: bool) -> None:
+    def __init__(
+        self, seed: int, start: int, endless: bool, noising: Noising | None = None
+    ) -> None:
         # One worker: slicing an array costs microseconds, and more workers would
         # fetch batches that are never trained on.
         super().__init__(workers=1, use_multiprocessing=False)
@@ -65,6 +49,11 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self.seed = seed
         self.start = start
         self.endless = endless
+        self._noising = noising
+
+    def rate_scale(self, index: int) -> float:
+        """Return what to multiply the learning rate of a global batch index by."""
+        return 1.0
 
     def position(self, index: int) -> tuple[int, int]:
         """Return (epoch, index in that epoch) of a global batch index."""
@@ -94,6 +83,13 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
             raise IndexError(f"Expected a batch index >= 0. Received: {index}")
         return self.position(self.start + index)
 
+    def _noised(
+        self, tokens: Integers, targets: Integers, index: int
+    ) -> tuple[Integers, Integers]:
+        if self._noising is None:
+            return tokens, targets
+        return self._noising(tokens, targets, self.start + index)
+
 
 class StreamBatches(_Batches):
     """Contiguous lanes over a whole text, for training with carried state.
@@ -112,6 +108,12 @@ class StreamBatches(_Batches):
     `carry` is 1.0 where the row goes on from the same row of batch i - 1, and 0.0
     where its state starts from zero, which is at the first batch of each epoch.
 
+    With a `deviation` T varies from batch to batch as in AWD-LSTM (see `Windows`), and
+    `rate_scale` says how the learning rate is to follow. With `rotate` each lane of an
+    epoch is cut at a random place and its two parts change places (Press 2019), so that
+    lanes stand beside others than before; where the end of a lane meets its beginning
+    the state is carried on all the same.
+
     Without `endless`, `len()` is one epoch, and Keras goes through the same epoch
     each time (the first, unless `start` is given). With it, batches never end and
     epochs differ: use `fit(..., steps_per_epoch=batches.batches_per_epoch)`.
@@ -121,11 +123,14 @@ class StreamBatches(_Batches):
 
     Attributes:
         batch_size: lanes in use; fewer than asked for where the text is short.
-        steps: time steps in use; fewer than asked for where the text is shorter yet.
+        steps: time steps in use, the mean where they vary; fewer than asked for where
+            the text is shorter yet.
         note: a sentence for people saying so, or "".
         ordered: True.
         batches_per_epoch: batches in one epoch, whatever `start`.
-        tokens_per_batch: predictions in a batch, B x T.
+        tokens_per_batch: predictions in a batch, B x T; the mean, rounded.
+        lengths: the values that T takes, ascending.
+        lengths_vary: whether there are several.
 
     Example:
         >>> batches = StreamBatches(text, batch_size=20, steps=35)
@@ -144,6 +149,9 @@ class StreamBatches(_Batches):
         seed: int = 0,
         start: int = 0,
         endless: bool = False,
+        deviation: int = 0,
+        rotate: bool = False,
+        noising: Noising | None = None,
     ) -> None:
         """Lay the lanes.
 
@@ -154,16 +162,19 @@ class StreamBatches(_Batches):
             seed: with the epoch, decides the offsets of later epochs.
             start: global index of the batch that `batches[0]` returns.
             endless: whether to go on after the first epoch without end.
+            deviation: standard deviation of T, in steps.
+            rotate: whether to cut each lane at random in each epoch.
+            noising: what replaces words.
 
         Raises:
             ValueError: a number is below what makes sense.
             InputError: the text has nothing to predict.
         """
-        super().__init__(seed, start, endless)
-        if batch_size < 1 or steps < 1:
+        super().__init__(seed, start, endless, noising)
+        if batch_size < 1 or steps < 1 or deviation < 0:
             raise ValueError(
-                "Expected batch_size >= 1 and steps >= 1. "
-                f"Received: batch_size={batch_size}, steps={steps}"
+                "Expected batch_size >= 1, steps >= 1 and deviation >= 0. Received: "
+                f"batch_size={batch_size}, steps={steps}, deviation={deviation}"
             )
         self._ids = text.ids
         predictions = len(text.ids) - 1
@@ -177,14 +188,18 @@ class StreamBatches(_Batches):
                 f"The text is short ({predictions} predictions): {self.batch_size} "
                 f"lanes of {self.steps} steps instead of {batch_size} of {steps}."
             )
-        self.tokens_per_batch = self.batch_size * self.steps
-        batches = predictions // self.tokens_per_batch
-        spare = predictions - batches * self.tokens_per_batch
-        if spare < self.steps - 1 and batches > _BATCHES_WORTH_SHIFTING:
-            batches -= 1
-            spare += self.tokens_per_batch
-        self.batches_per_epoch = batches
-        self._spare = spare
+        self.rotate = rotate
+        room = predictions // self.batch_size
+        windows = Windows(self.steps, deviation, room)
+        spare = predictions - self.batch_size * windows.total
+        if spare < self.steps - 1 and windows.count > _BATCHES_WORTH_SHIFTING:
+            windows = Windows(self.steps, deviation, room - max(windows.lengths))
+        self._windows = windows
+        self.lengths = windows.lengths
+        self.lengths_vary = len(windows.lengths) > 1
+        self.batches_per_epoch = windows.count
+        self.tokens_per_batch = round(self.batch_size * windows.total / windows.count)
+        self._spare = predictions - self.batch_size * windows.total
 
     def offset(self, epoch: int) -> int:
         """Return how many targets of the text an epoch leaves out at its start."""
@@ -192,6 +207,15 @@ class StreamBatches(_Batches):
             return 0
         random = np.random.default_rng((self.seed, epoch))
         return int(random.integers(self._spare + 1))
+
+    def rate_scale(self, index: int) -> float:
+        """Return T of a global batch index as a share of `steps`.
+
+        A loss is a mean over the steps of its window, so that a short window would
+        otherwise weigh as much as a long one (Merity et al. 2018, section 5).
+        """
+        epoch, batch = self.position(index)
+        return self._windows.window(self.seed, epoch, batch)[1] / self.steps
 
     def __getitem__(self, index: int) -> tuple[dict[str, Any], Integers]:
         """Return batch `start + index`: inputs and targets.
@@ -203,14 +227,22 @@ class StreamBatches(_Batches):
             `({"tokens": int32 (B, T), "carry": float32 (B,)}, targets int32 (B, T))`.
         """
         epoch, batch = self._place(index)
-        lanes = np.arange(self.batch_size, dtype=np.int64)
-        first = self.offset(epoch) + self.steps * (
-            lanes * self.batches_per_epoch + batch
+        begin, steps = self._windows.window(self.seed, epoch, batch)
+        length = self._windows.total
+        lanes = np.arange(self.batch_size, dtype=np.int64)[:, None]
+        times = begin + np.arange(steps)
+        if self.rotate:
+            random = np.random.default_rng((self.seed, epoch, 2))
+            times = (random.integers(length, size=lanes.shape) + times) % length
+        # Of inputs; of each the target is the token after it.
+        places = self.offset(epoch) + lanes * length + times  # (B, T)
+        tokens, targets = self._noised(
+            np.asarray(self._ids[places], dtype=np.int32),
+            np.asarray(self._ids[places + 1], dtype=np.int32),
+            index,
         )
-        window = first[:, None] + np.arange(self.steps + 1)  # (B, T + 1)
-        ids = np.asarray(self._ids[window], dtype=np.int32)
         carry = np.full(self.batch_size, float(batch > 0), dtype=np.float32)
-        return {"tokens": ids[:, :-1], "carry": carry}, ids[:, 1:]
+        return {"tokens": tokens, "carry": carry}, targets
 
 
 class SentenceBatches(_Batches):
@@ -251,6 +283,7 @@ class SentenceBatches(_Batches):
         start: int = 0,
         endless: bool = False,
         max_steps: int | None = None,
+        noising: Noising | None = None,
     ) -> None:
         """Find the lines and choose the buckets.
 
@@ -261,12 +294,13 @@ class SentenceBatches(_Batches):
             start: global index of the batch that `batches[0]` returns.
             endless: whether to go on after the first epoch without end.
             max_steps: longest row; longer lines are cut. None means 256.
+            noising: what replaces words.
 
         Raises:
             ValueError: a number is below what makes sense.
             InputError: the text has nothing to predict.
         """
-        super().__init__(seed, start, endless)
+        super().__init__(seed, start, endless, noising)
         self.max_steps = _LONGEST_LINE if max_steps is None else max_steps
         if batch_size < 1 or self.max_steps < 1:
             raise ValueError(
@@ -339,6 +373,7 @@ class SentenceBatches(_Batches):
         tokens[: len(rows)] = np.where(real, self._ids[targets - 1], 0)
         goals[: len(rows)] = np.where(real, self._ids[targets], 0)
         weights[: len(rows)] = real
+        tokens, goals = self._noised(tokens, goals, index)
         return tokens, goals, weights
 
 

@@ -102,7 +102,8 @@ class Embedding(keras.layers.Embedding):
         **options: keyword arguments of `keras.layers.Embedding`.
 
     Call arguments:
-        inputs: (...) of integers in [0, V).
+        inputs: (...) of integers in [0, V); in training a negative one stands for no
+            word and has the zero vector.
         training: whether to drop.
 
     Returns:
@@ -129,16 +130,19 @@ class Embedding(keras.layers.Embedding):
 
     def call(self, inputs: Array, training: bool = False) -> Array:
         """See the class."""
-        vectors = super().call(inputs)
-        if not training or self.seed_generator is None:
-            return vectors
-        kept = drop(
-            ops.ones((self.input_dim,), self.compute_dtype),
-            self.dropout,
-            self.seed_generator,
-        )
-        scale = ops.take(kept, ops.cast(inputs, "int32"), axis=0)
-        return vectors * ops.expand_dims(scale, -1)
+        if not training:
+            return super().call(inputs)
+        inputs = ops.cast(inputs, "int32")
+        words = ops.maximum(inputs, 0)
+        scale = ops.cast(inputs >= 0, self.compute_dtype)
+        if self.seed_generator is not None:
+            kept = drop(
+                ops.ones((self.input_dim,), self.compute_dtype),
+                self.dropout,
+                self.seed_generator,
+            )
+            scale = scale * ops.take(kept, words, axis=0)
+        return super().call(words) * ops.expand_dims(scale, -1)
 
     def compute_output_spec(self, inputs: Array, training: bool = False) -> Any:
         """See `keras.layers.Layer`."""

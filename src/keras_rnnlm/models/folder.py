@@ -21,6 +21,7 @@ from keras_rnnlm import cell_registry
 from keras_rnnlm.data.tokenizers import Tokenizer
 from keras_rnnlm.errors import ConfigError, FolderError, RNNLMError, nearest
 from keras_rnnlm.layers.make import parameters
+from keras_rnnlm.models.connections import checked, input_widths
 from keras_rnnlm.models.output_layers import output_weights
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import assign_weights, named_weights, weight_arrays
@@ -234,22 +235,26 @@ def _parameters(network: Mapping[str, Any]) -> int | None:
         tied = bool(network["tie_weights"])
         output = str(network.get("output", "full"))
         cutoffs = network.get("output_cutoffs")
+        mixtures = network.get("mixtures")
+        mixtures = None if mixtures is None else int(mixtures)
+        connections = checked(str(network.get("connections", "none")))
     except (KeyError, TypeError, ValueError):
         return None
     if min(vocabulary, units, layers, embedding) < 1 or layers > 1000:
         return None
-    widths = [embedding, *([units] * (layers - 1))]
+    *widths, last = input_widths(connections, embedding, units, layers)
     total = vocabulary * embedding
     try:
         total += sum(parameters(cell, arguments, width, units) for width in widths)
     except (ConfigError, TypeError, ValueError):
         return None
-    last = units
     if projection is not None:
-        total += units * int(projection)
+        total += last * int(projection)
         last = int(projection)
     try:
-        return total + output_weights(output, vocabulary, last, tied, cutoffs)
+        return total + output_weights(
+            output, vocabulary, last, tied, cutoffs, mixtures, embedding
+        )
     except (TypeError, ValueError, IndexError):
         return None
 

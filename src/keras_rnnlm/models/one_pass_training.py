@@ -29,9 +29,13 @@ class OnePassTraining(keras.Model):
     being one, beside what else a batch has. The targets are handed over where the loss
     is `TokenCrossEntropy` and all metrics are this package's; with any other loss or
     metric the model is called without them, and loss and metrics are given its logits.
+
+    A model whose `call` adds a `penalty` to that dict in training minimises the sum of
+    both. With a `penalty_tracker`, a metric, logs say what part of the loss it was.
     """
 
     one_pass = False
+    penalty_tracker: Any = None
 
     def compile(
         self,
@@ -85,7 +89,8 @@ class OnePassTraining(keras.Model):
         """Return the loss, which the model's call may have computed already."""
         if not isinstance(y_pred, dict):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
-        return sum((ops.sum(loss) for loss in self.losses), start=y_pred["loss"])
+        start = y_pred["loss"] + y_pred.get("penalty", 0.0)
+        return sum((ops.sum(loss) for loss in self.losses), start=start)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
@@ -93,6 +98,7 @@ class OnePassTraining(keras.Model):
         """Update the metrics and return what they stand at."""
         if not isinstance(y_pred, dict):
             found: dict[str, Any] = super().compute_metrics(x, y, y_pred, sample_weight)
+            found.pop("penalty", None)
             return found
         nats, correct = y_pred["nats"], y_pred["correct"]
         if self._compile_metrics is not None:
@@ -101,7 +107,11 @@ class OnePassTraining(keras.Model):
                 self._compile_metrics.build(y, nats)
             for metric in self._compile_metrics.metrics:
                 metric.add(ops.stop_gradient(nats), correct, weights)
+        if "penalty" in y_pred and self.penalty_tracker is not None:
+            self.penalty_tracker.update_state(y_pred["penalty"])
         result: dict[str, Any] = self.get_metrics_result()
+        if "penalty" not in y_pred:
+            result.pop("penalty", None)
         return result
 
     def _with_targets(self, data: Any) -> Any:

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_rnnlm.errors import ConfigError, nearest
-from keras_rnnlm.layers import AdaptiveOutput, Output, SampledOutput
+from keras_rnnlm.layers import AdaptiveOutput, MixtureOutput, Output, SampledOutput
 from keras_rnnlm.layers.adaptive import default_cutoffs
 
-KINDS = ("full", "adaptive", "sampled")
+KINDS = ("full", "adaptive", "sampled", "mixture")
 SAMPLES = 2048
+MIXTURES = 4
 
 _COUNTED = 1 << 22  # ids at a time
 
@@ -22,17 +23,19 @@ def make_output(
     tied: bool,
     cutoffs: Any = None,
     samples: int | None = None,
+    mixtures: int | None = None,
     seed: int | None = None,
     dtype: Any = None,
 ) -> Any:
     """Make an output layer.
 
     Args:
-        kind: `full`, `adaptive` or `sampled`.
+        kind: `full`, `adaptive`, `sampled` or `mixture`.
         vocabulary_size: Number of words.
         tied: Whether it uses the embedding's matrix.
         cutoffs: Ranks at which clusters begin, for `adaptive` alone.
         samples: Words drawn in a step, for `sampled` alone.
+        mixtures: Number of softmaxes, for `mixture` alone.
         seed: Of the drawing.
         dtype: Keras dtype policy.
 
@@ -47,6 +50,7 @@ def make_output(
     for name, value, owner in (
         ("output_cutoffs", cutoffs, "adaptive"),
         ("output_samples", samples, "sampled"),
+        ("mixtures", mixtures, "mixture"),
     ):
         if value is not None and kind != owner:
             raise ConfigError(
@@ -64,6 +68,9 @@ def make_output(
     if kind == "sampled":
         samples = SAMPLES if samples is None else samples
         return SampledOutput(vocabulary_size, samples, seed, tied=tied, **options)
+    if kind == "mixture":
+        mixtures = MIXTURES if mixtures is None else mixtures
+        return MixtureOutput(vocabulary_size, mixtures, tied=tied, **options)
     return Output(vocabulary_size, tied=tied, **options)
 
 
@@ -76,17 +83,30 @@ def token_counts(ids: NDArray[np.integer], vocabulary_size: int) -> NDArray[np.i
 
 
 def output_weights(
-    kind: str, vocabulary_size: int, width: int, tied: bool, cutoffs: Any = None
+    kind: str,
+    vocabulary_size: int,
+    width: int,
+    tied: bool,
+    cutoffs: Any = None,
+    mixtures: int | None = None,
+    embedding: int | None = None,
 ) -> int:
     """Return how many numbers an output layer keeps, without building it.
 
     Args:
-        kind: `full`, `adaptive` or `sampled`.
+        kind: `full`, `adaptive`, `sampled` or `mixture`.
         vocabulary_size: Number of words.
         width: Of the hidden vectors.
         tied: Whether it uses the embedding's matrix.
         cutoffs: As of `make_output`.
+        mixtures: As of `make_output`.
+        embedding: Width of the embedding's matrix; `width` if None.
     """
+    if kind == "mixture":
+        count = MIXTURES if mixtures is None else mixtures
+        latent = embedding if tied and embedding is not None else width
+        own = 0 if tied else latent * vocabulary_size
+        return vocabulary_size + own + count * (width + (width + 1) * latent)
     if kind != "adaptive":
         order = 2 * vocabulary_size if kind == "sampled" else 0
         return vocabulary_size + order + (0 if tied else width * vocabulary_size)

@@ -10,16 +10,17 @@ from keras import ops
 from keras_rnnlm.layers import Embedding, LockedDropout
 from keras_rnnlm.layers.kernels.one_pass import Outcome
 from keras_rnnlm.layers.make import initial_state, make_layer
+from keras_rnnlm.layers.penalties import activation_penalty as penalty_of
 from keras_rnnlm.layers.word_ranks import WordRanks
 from keras_rnnlm.models.carried_state import CarriedState, State
+from keras_rnnlm.models.connections import checked, connect, input_widths
 from keras_rnnlm.models.initial_weights import initialise
-from keras_rnnlm.models.one_pass_training import OnePassTraining
 from keras_rnnlm.models.output_layers import make_output
-from keras_rnnlm.models.tensorflow_batches import with_open_lengths
+from keras_rnnlm.models.stream_training import StreamTraining
 
 
 @keras.saving.register_keras_serializable("keras_rnnlm")
-class RNNLM(OnePassTraining):
+class RNNLM(StreamTraining):
     """Embedding, recurrent layers and a softmax over the vocabulary.
 
     The architecture is that of Mikolov et al. (2010) with the cells and dropout of
@@ -39,17 +40,26 @@ class RNNLM(OnePassTraining):
         layers: Number of recurrent layers.
         embedding: Width of the word vectors; `units` when None.
         projection: Width of a linear layer before the output, or None. With tied
-            weights it equals `embedding`, and is added when `units` differs from it.
-        dropout: Locked dropout between layers and before the output.
+            weights it equals `embedding`, and is added when the last layer is of
+            another width.
+        connections: Of the recurrent layers: `none`, `residual` or `dense`; see
+            `models.connections`.
+        dropout: Locked dropout between recurrent layers.
         input_dropout: Locked dropout on the embeddings; `dropout` when None.
+        output_dropout: Locked dropout after the last layer; `dropout` when None.
         embedding_dropout: Rate at which whole words lose their vector in a batch.
         weight_dropout: Rate of weight drop on the recurrent matrices.
+        activation_penalty: Weight of activation regularisation in the training loss;
+            see `layers.penalties`.
+        temporal_penalty: Weight of temporal activation regularisation there.
         tie_weights: Use the embedding matrix as the output matrix.
-        output: `full`; for large vocabularies `adaptive` (untied) or `sampled`. See
-            `layers.AdaptiveOutput` and `layers.SampledOutput`, and `rank_words`.
+        output: `full`; for large vocabularies `adaptive` (untied) or `sampled`; or a
+            `mixture` of softmaxes. See `layers.AdaptiveOutput`, `layers.SampledOutput`
+            and `rank_words`, `layers.MixtureOutput`.
         output_cutoffs: Ranks at which the clusters of `adaptive` begin; by the size of
             the vocabulary when None.
         output_samples: Words that `sampled` draws in a step; 2048 when None.
+        mixtures: Number of softmaxes of `mixture`; 4 when None.
         seed: Seed of the initial weights (the same on every backend) and of dropout;
             drawn by chance when None.
         dtype: Keras dtype policy, for example `mixed_bfloat16`.
@@ -67,14 +77,19 @@ class RNNLM(OnePassTraining):
         layers: int = 2,
         embedding: int | None = None,
         projection: int | None = None,
+        connections: str = "none",
         dropout: float = 0.0,
         input_dropout: float | None = None,
+        output_dropout: float | None = None,
         embedding_dropout: float = 0.0,
         weight_dropout: float = 0.0,
+        activation_penalty: float = 0.0,
+        temporal_penalty: float = 0.0,
         tie_weights: bool = True,
         output: str = "full",
         output_cutoffs: Any = None,
         output_samples: int | None = None,
+        mixtures: int | None = None,
         cell_arguments: dict[str, Any] | None = None,
         seed: int | None = None,
         dtype: Any = None,
@@ -90,7 +105,8 @@ class RNNLM(OnePassTraining):
                 f"; received projection={projection}. Leave it out, or set "
                 "tie_weights=False."
             )
-        if tie_weights and units != embedding:
+        self._widths = input_widths(checked(connections), embedding, units, layers)
+        if tie_weights and self._widths[-1] != embedding and output != "mixture":
             projection = embedding
         self._arguments = {
             "vocabulary_size": vocabulary_size,
@@ -100,19 +116,25 @@ class RNNLM(OnePassTraining):
             "layers": layers,
             "embedding": embedding,
             "projection": projection,
+            "connections": connections,
             "dropout": dropout,
             "input_dropout": input_dropout,
+            "output_dropout": output_dropout,
             "embedding_dropout": embedding_dropout,
             "weight_dropout": weight_dropout,
+            "activation_penalty": activation_penalty,
+            "temporal_penalty": temporal_penalty,
             "tie_weights": tie_weights,
             "output": output,
             "output_cutoffs": None if output_cutoffs is None else list(output_cutoffs),
             "output_samples": output_samples,
+            "mixtures": mixtures,
             "seed": seed,
         }
         self.vocabulary_size = vocabulary_size
         self.cell = cell
         self.units = units
+        self.connections = connections
         # Python's generator, which keras.utils.set_random_seed seeds.
         self.seed = random.randrange(2**31) if seed is None else seed
         # Far apart: generators of neighbouring seeds draw the same, one call later.
@@ -149,10 +171,14 @@ class RNNLM(OnePassTraining):
             )
             for i in range(layers)
         ]
+        last = dropout if output_dropout is None else output_dropout
         self.dropouts = [
-            LockedDropout(dropout, seed=next(seeds), dtype=policy, name=f"dropout{i}")
-            for i in range(layers)
+            LockedDropout(rate, seed=next(seeds), dtype=policy, name=f"dropout{i}")
+            for i, rate in enumerate([*[dropout] * (layers - 1), last])
         ]
+        self.penalties = activation_penalty, temporal_penalty
+        if any(self.penalties):
+            self.penalty_tracker = keras.metrics.Mean(name="penalty")
         self.projection = (
             None
             if projection is None
@@ -166,6 +192,7 @@ class RNNLM(OnePassTraining):
             tied=tie_weights,
             cutoffs=output_cutoffs,
             samples=output_samples,
+            mixtures=mixtures,
             seed=next(seeds),
             dtype=policy,
         )
@@ -175,12 +202,13 @@ class RNNLM(OnePassTraining):
 
     def build(self, input_shape: Any = None) -> None:
         """Create all weights; their shapes do not depend on the input."""
-        width = self._arguments["embedding"]
+        *widths, width = self._widths
         self.embedding.build((None, None))
-        for layer, dropout in zip(self.recurrent, self.dropouts, strict=True):
-            layer.build((None, None, width))
-            width = self.units
-            dropout.build((None, None, width))
+        for i, (layer, dropout) in enumerate(
+            zip(self.recurrent, self.dropouts, strict=True)
+        ):
+            layer.build((None, None, widths[i]))
+            dropout.build((None, None, self.units))
         self.input_dropout.build((None, None, self._arguments["embedding"]))
         if self.projection is not None:
             self.projection.build((None, None, width))
@@ -194,7 +222,8 @@ class RNNLM(OnePassTraining):
         """Return float32 logits (batch, time, vocabulary).
 
         For a dict with `targets` and `weights` (batch, time) instead what a pass over
-        them found: `loss`, and `nats` and `correct` (batch, time).
+        them found: `loss`, and `nats` and `correct` (batch, time); in training beside
+        them the `penalty`, if there is any. Without targets it goes to `add_loss`.
         """
         training = bool(training)
         given = inputs if isinstance(inputs, dict) else {"tokens": inputs}
@@ -204,13 +233,21 @@ class RNNLM(OnePassTraining):
             if carry is None
             else self.carried.read(carry, training)
         )
-        hidden, state = self.hidden(tokens, state, training)
+        dropped, raw, last, state = self._recur(tokens, state, training)
         if carry is not None:
             self.carried.write(state, carry, training)
+        penalty = None
+        if training and any(self.penalties):
+            weights = given.get("weights", ops.ones(ops.shape(raw)[:2], "float32"))
+            penalty = penalty_of(dropped, raw, weights, *self.penalties)
+        hidden = self._projected(last)
         if "targets" not in given:
+            if penalty is not None:
+                self.add_loss(penalty)
             return self.logits(hidden)
         targets, weights = given["targets"], given["weights"]
-        return self.cross_entropy(hidden, targets, weights, training)._asdict()
+        found = self.cross_entropy(hidden, targets, weights, training)._asdict()
+        return found if penalty is None else {**found, "penalty": penalty}
 
     def rank_words(self, counts: Any) -> None:
         """Tell an `adaptive` or `sampled` output how often each word comes.
@@ -241,24 +278,33 @@ class RNNLM(OnePassTraining):
         Returns:
             The last layer's output (batch, time, width) and the new state.
         """
+        _, _, last, state = self._recur(tokens, state, training)
+        return self._projected(last), state
+
+    def _recur(
+        self, tokens: Any, state: State, training: bool
+    ) -> tuple[Any, Any, Any, State]:
+        """The last layer's output, dropped and raw, the stack's, and the new state."""
         x = self.input_dropout(
             self.embedding(tokens, training=training), training=training
         )
-        after = []
+        after, dropped, raw = [], x, x
         for layer, dropout, before in zip(
             self.recurrent, self.dropouts, state, strict=True
         ):
-            x, *now = layer(x, initial_state=list(before), training=training)
-            x = dropout(x, training=training)
+            raw, *now = layer(x, initial_state=list(before), training=training)
+            dropped = dropout(raw, training=training)
+            x = connect(self.connections, x, dropped)
             after.append(tuple(ops.cast(array, "float32") for array in now))
-        if self.projection is not None:
-            x = self.projection(x)
-        return x, tuple(after)
+        return dropped, raw, x, tuple(after)
+
+    def _projected(self, x: Any) -> Any:
+        return x if self.projection is None else self.projection(x)
 
     def logits(self, hidden: Any) -> Any:
         """Return float32 logits (batch, time, vocabulary) of hidden vectors.
 
-        Those of an `adaptive` output are log-probabilities.
+        Those of an `adaptive` output or a `mixture` are log-probabilities.
         """
         return self.output_layer(hidden, *self._matrix())
 
@@ -308,56 +354,6 @@ class RNNLM(OnePassTraining):
         )
         log_probabilities = self.log_probabilities(hidden)
         return (log_probabilities[:, 0] if one else log_probabilities), state
-
-    # -- Keras's training interface -----------------------------------------------
-
-    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Train as `keras.Model.fit` does, but in the order of the data.
-
-        `shuffle` is False unless asked for, and refused for a stream, whose batches
-        carry state from one to the next.
-
-        Raises:
-            ValueError: `shuffle=True` with a stream.
-        """
-        shuffle = kwargs.setdefault("shuffle", False)
-        if shuffle and getattr(x, "ordered", False):
-            raise ValueError(
-                "Received shuffle=True for a stream, whose batches carry state from "
-                "one to the next. Leave shuffle out; a stream varies its cuts by seed "
-                "and epoch."
-            )
-        self._allocate(x, kwargs.get("validation_data"))
-        validation = with_open_lengths(kwargs.pop("validation_data", None))
-        return super().fit(
-            with_open_lengths(x), y, *args, validation_data=validation, **kwargs
-        )
-
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate as `keras.Model.evaluate` does; training's state stays as it is."""
-        self._allocate(None, x)
-        return super().evaluate(with_open_lengths(x), *args, **kwargs)
-
-    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """Predict as `keras.Model.predict` does; training's state stays as it is."""
-        self._allocate(None, x)
-        return super().predict(x, *args, **kwargs)
-
-    def allocate_state(self, batch_size: int, training: bool) -> None:
-        """Make room for the carried state of streams with `batch_size` rows."""
-        if self.carried.allocate(self.initial_state(batch_size), training):
-            # Compiled steps know the old variables.
-            self.train_function = None
-            self.test_function = None
-            self.predict_function = None
-
-    def _allocate(self, training: Any, evaluation: Any) -> None:
-        if getattr(training, "ordered", False):
-            self.allocate_state(training.batch_size, training=True)
-            # Keras traces the model once outside training, with the same rows.
-            self.allocate_state(training.batch_size, training=False)
-        if getattr(evaluation, "ordered", False):
-            self.allocate_state(evaluation.batch_size, training=False)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor."""

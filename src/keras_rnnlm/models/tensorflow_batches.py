@@ -27,12 +27,8 @@ def with_open_lengths(batches: Any) -> Any:
             yield batches[index]
             index += 1
 
-    signature = tuple(
-        tf.TensorSpec((None, None), array.dtype, name)
-        for name, array in _named(batches)
+    # (rows, time) of open time, or one number a row.
+    signature = keras.tree.map_structure(
+        lambda x: tf.TensorSpec((len(x), *[None] * (x.ndim - 1)), x.dtype), batches[0]
     )
     return tf.data.Dataset.from_generator(generate, output_signature=signature)
-
-
-def _named(batches: Any) -> list[tuple[str, Any]]:
-    return list(zip(("tokens", "targets", "weights"), batches[0], strict=True))

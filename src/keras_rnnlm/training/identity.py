@@ -30,10 +30,12 @@ def run_identity(
 
 def check_identity(stored: dict[str, Any], wanted: dict[str, Any], folder: Any) -> None:
     """Raise `ResumeError`, naming the first difference, unless the two are equal."""
+    # What an older version did not know, it did as the defaults say.
+    known = {**Settings().to_dict(), **stored["settings"]}
     for name, value in wanted["settings"].items():
-        if stored["settings"].get(name) != value:
+        if known[name] != value:
             raise ResumeError(
-                f"The run in '{folder}' has {name}={stored['settings'].get(name)}; "
+                f"The run in '{folder}' has {name}={known[name]}; "
                 f"this command asks for {name}={value}. Resume with the settings it "
                 "was begun with, or train anew with another --out."
             )

@@ -16,14 +16,21 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.errors import InputError, TrainingError
 from keras_rnnlm.models.weights import named_weights, weight_arrays
 from keras_rnnlm.program_cache import publish_programs
+from keras_rnnlm.training.averaging import (
+    averaged_variables,
+    begin_average,
+    begins_at,
+    is_triggered,
+)
 from keras_rnnlm.training.checkpoint_writer import CheckpointWriter
 from keras_rnnlm.training.checkpoints import Checkpoint, snapshot
-from keras_rnnlm.training.optimizers import averaged_variables
 from keras_rnnlm.training.pending import number
 from keras_rnnlm.training.reporter import Reporter
+from keras_rnnlm.training.restart import restart
 from keras_rnnlm.training.run_folder import RunFolder
 from keras_rnnlm.training.schedules import ClockPace, Knot, StepPace, learning_rate
 from keras_rnnlm.training.signals import SignalFlag
+from keras_rnnlm.training.speed import Speed
 from keras_rnnlm.training.validation import Validator
 
 LOG_EVERY = 50  # steps
@@ -39,6 +46,8 @@ class TrainingLoop(keras.callbacks.Callback):
         best: Weights to keep: the best validated, or the last without validation.
         best_nats: Their nats a token on the validation text.
         best_step: The step they are from.
+        averaged_since: Steps before the average of the weights began, or None.
+        finetuned_since: Steps before the second phase began, or None.
     """
 
     def __init__(
@@ -83,20 +92,31 @@ class TrainingLoop(keras.callbacks.Callback):
         self.best: dict[str, np.ndarray] = {}
         self.best_nats = math.inf
         self.best_step = 0
-        self._validations = 0
+        self.averaged_since: int | None = None
+        self.finetuned_since: int | None = None
+        self._decays = 0
+        self._figures: list[float] = []  # of all validations
         self._stale = 0
         self._validation_seconds = 0.0
         self._previous: Any = None
         self._recent_loss = math.nan
         self._reported = -math.inf
-        self._speed = _Speed()
+        self._speed = Speed()
         self._rate = math.nan
 
     # -- events of fit ------------------------------------------------------------
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Set the learning rate of the coming step."""
-        rate = learning_rate(self.settings, self.pace.progress(self.step))
+        """Begin to fine-tune or to average if it is time; set the learning rate."""
+        progress = self.pace.progress(self.step)
+        finetune = 0 < self.settings.finetune >= 1.0 - progress
+        if finetune and self.finetuned_since is None:
+            self._finetune()
+        begin = begins_at(self.settings)
+        if self.averaged_since is None and begin is not None and progress >= begin:
+            self._begin_average()
+        rate = learning_rate(self.settings, progress, self._decays)
+        rate *= self.batches.rate_scale(self.step)
         if rate != self._rate:
             self.set_learning_rate(rate)
             self._rate = rate
@@ -105,13 +125,14 @@ class TrainingLoop(keras.callbacks.Callback):
         """Count the step, then do what is due."""
         # The loss of the step before: reading this one's would wait for its end. So
         # there are never more than two steps under way.
-        self._check_loss(self._previous, self.step)
-        self._previous = logs["loss"]
+        if self._previous is not None:
+            self._check_loss(self._previous["loss"], self.step)
+        self._previous = logs
         self.step += 1
         now = self.clock()
         self._speed.add(self.batches.tokens_per_batch, now)
         if isinstance(self.pace, ClockPace):
-            left = self.settings.validations - self._validations
+            left = self.settings.validations - len(self._figures)
             self.pace.observe(self.step, now, left * self._validation_seconds)
             self.complete = self.pace.finished(self.step, now)
         else:
@@ -130,6 +151,30 @@ class TrainingLoop(keras.callbacks.Callback):
         elif self.writer.due():
             self._keep(logs)
 
+    def _finetune(self) -> None:
+        restart(self.model, self.settings, self.best or self._current_weights())
+        self.finetuned_since = self.step
+        self._stale = self._decays = 0
+        self._rate = math.nan  # to be set in any case
+        if self.settings.averaging_kind != "none":
+            self._begin_average()
+        self.reporter.note(
+            f"Fine-tuning from step {self.step} on, from the weights of step "
+            f"{self.best_step if self.best else self.step}."
+        )
+
+    def _begin_average(self) -> None:
+        begin_average(self.model.optimizer)
+        self.averaged_since = self.step
+
+    def _average_if_triggered(self) -> None:
+        wanted = self.settings.averaging_kind == "nt_asgd"
+        if not wanted or self.averaged_since is not None:
+            return
+        if is_triggered(self._figures, self.settings.average_patience):
+            self._begin_average()
+            self.reporter.note(f"The weights are averaged from step {self.step} on.")
+
     def _tell_optimizer(self, rate: float) -> None:
         self.model.optimizer.learning_rate = rate
 
@@ -143,7 +188,10 @@ class TrainingLoop(keras.callbacks.Callback):
         self.best = checkpoint.best
         self.best_nats = math.inf if meta["best_nats"] is None else meta["best_nats"]
         self.best_step = meta["best_step"]
-        self._validations = meta["validations"]
+        self.averaged_since = meta["averaged_since"]
+        self.finetuned_since = meta["finetuned_since"]
+        self._decays = meta["decays"]
+        self._figures = meta["figures"]
         self._stale = meta["stale"]
         self._validation_seconds = meta["validation_seconds"]
         self.pace.knots = [Knot(*knot) for knot in meta["knots"]]
@@ -163,7 +211,10 @@ class TrainingLoop(keras.callbacks.Callback):
             "seconds": self.clock(),
             "best_nats": None if math.isinf(self.best_nats) else self.best_nats,
             "best_step": self.best_step,
-            "validations": self._validations,
+            "averaged_since": self.averaged_since,
+            "finetuned_since": self.finetuned_since,
+            "decays": self._decays,
+            "figures": self._figures,
             "stale": self._stale,
             "validation_seconds": self._validation_seconds,
             "environment": self.environment,
@@ -181,7 +232,7 @@ class TrainingLoop(keras.callbacks.Callback):
         if self.complete:
             return True
         progress = self.pace.progress(self.step)
-        return progress * self.settings.validations >= self._validations + 1
+        return progress * self.settings.validations >= len(self._figures) + 1
 
     def _validate(self, logs: Any) -> None:
         if self.validator is None:
@@ -194,18 +245,20 @@ class TrainingLoop(keras.callbacks.Callback):
             found = self._with_weights(weights, self.validator)
         except InputError as error:  # finite weights, but no finite probabilities
             raise self._not_a_number("validation loss", self.step) from error
-        self._validations += 1
+        self._figures.append(found.nats_per_token)
         best = found.nats_per_token < self.best_nats
         if best:
             self.best, self.best_nats = weights, found.nats_per_token
             self.best_step = self.step
         self._stale = 0 if best else self._stale + 1
+        self._decays += not best
         if 0 < self.settings.patience <= self._stale and not self.complete:
             self.complete = True
             self.reporter.note(
                 f"Stopped early at step {self.step}: no better validation in "
                 f"{self._stale} in a row."
             )
+        self._average_if_triggered()
         now = self.clock()
         self.folder.log(
             {
@@ -259,7 +312,7 @@ class TrainingLoop(keras.callbacks.Callback):
 
     def _log(self, logs: Any, now: float) -> None:
         self._check_loss(logs["loss"], self.step)
-        self._recent_loss = number(logs["loss"])
+        self._recent_loss = _nats(logs)
         self.folder.log(
             {
                 "event": "train",
@@ -275,7 +328,7 @@ class TrainingLoop(keras.callbacks.Callback):
     def _report(self, now: float) -> None:
         self._reported = now
         if self._previous is not None:
-            self._recent_loss = number(self._previous)
+            self._recent_loss = _nats(self._previous)
         progress = self.pace.progress(self.step)
         left = None
         if isinstance(self.pace, ClockPace):
@@ -296,7 +349,7 @@ class TrainingLoop(keras.callbacks.Callback):
         }
 
     def _check_loss(self, loss: Any, step: int) -> None:
-        if loss is not None and not math.isfinite(number(loss)):
+        if not math.isfinite(number(loss)):
             raise self._not_a_number("loss", step)
 
     def _check_weights(self) -> None:
@@ -320,26 +373,10 @@ class TrainingLoop(keras.callbacks.Callback):
         )
 
 
-class _Speed:
-    """Tokens a second over the last few seconds of training."""
-
-    def __init__(self) -> None:
-        self.value = 0.0
-        self._since: float | None = None
-        self._tokens = 0
-
-    def add(self, tokens: int, now: float) -> None:
-        if self._since is None:
-            self._since = now  # the first step compiles: it does not count
-            return
-        self._tokens += tokens
-        if now - self._since >= 2.0 or (self.value == 0.0 and now > self._since):
-            self.value = self._tokens / (now - self._since)
-        if now - self._since >= 2.0:
-            self._since, self._tokens = now, 0
-
-    def pause(self, now: float) -> None:
-        self._since, self._tokens = now, 0
+def _nats(logs: Any) -> float:
+    """Mean nats a token; Keras's loss holds the penalty on activations besides."""
+    penalty = logs.get("penalty")
+    return number(logs["loss"]) - (0.0 if penalty is None else number(penalty))
 
 
 def wall_clock(spent: float, started: float) -> Callable[[], float]:

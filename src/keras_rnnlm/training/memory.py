@@ -7,7 +7,8 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers.kernels.chunks import rows_for
 from keras_rnnlm.layers.make import parameters
-from keras_rnnlm.models.output_layers import output_weights
+from keras_rnnlm.models.connections import input_widths
+from keras_rnnlm.models.output_layers import MIXTURES, output_weights
 
 _MOMENTS = {"sgd": 1, "rmsprop": 1, "adagrad": 1, "lion": 1}
 
@@ -19,10 +20,12 @@ def needed_bytes(parameters: int, vocabulary_size: int, settings: Settings) -> i
     chunk of the logits with its gradient. Where there are several chunks, their
     gradients by the output matrix are added up, which takes another of its size.
     """
-    copies = 3 + _MOMENTS.get(settings.optimizer.lower(), 2) + (settings.average > 0)
+    averaged = settings.averaging_kind != "none"
+    copies = 3 + _MOMENTS.get(settings.optimizer.lower(), 2) + averaged
     words = settings.output_samples or 2048
     words = words if settings.output == "sampled" else vocabulary_size
-    positions = settings.batch_size * settings.steps
+    softmaxes = (settings.mixtures or MIXTURES) if settings.output == "mixture" else 1
+    positions = settings.batch_size * settings.steps * softmaxes
     most = rows_for(words)
     chunk = 2 * min(positions, most) * words
     if positions > most:
@@ -44,20 +47,25 @@ def available_bytes() -> int | None:
 def parameters_of(settings: Settings, vocabulary_size: int) -> int:
     """Return a close estimate of the number of weights these settings build."""
     embedding = settings.embedding or settings.units
-    widths = [embedding, *([settings.units] * (settings.layers - 1))]
+    *widths, last = input_widths(
+        settings.connections, embedding, settings.units, settings.layers
+    )
     recurrent = sum(
         parameters(settings.cell, settings.cell_arguments, w, settings.units)
         for w in widths
     )
-    last = settings.projection or settings.units
+    projected = settings.projection * last if settings.projection else 0
+    last = settings.projection or last
     output = output_weights(
         settings.output,
         vocabulary_size,
         last,
         settings.tie_weights,
         settings.output_cutoffs,
+        settings.mixtures,
+        embedding,
     )
-    return vocabulary_size * embedding + recurrent + output
+    return vocabulary_size * embedding + recurrent + projected + output
 
 
 def check_memory(settings: Settings, vocabulary_size: int) -> None:

@@ -7,6 +7,7 @@ import keras
 
 from keras_rnnlm.config import Settings
 from keras_rnnlm.errors import ConfigError, nearest
+from keras_rnnlm.training.averaging import averaging
 
 
 def optimizer_names() -> dict[str, type]:
@@ -39,30 +40,28 @@ def build_optimizer(settings: Settings) -> Any:
     arguments: dict[str, Any] = {"learning_rate": settings.learning_rate}
     if settings.clip_norm > 0:
         arguments["global_clipnorm"] = settings.clip_norm
-    if settings.average > 0:
-        arguments["use_ema"] = True
-        arguments["ema_momentum"] = settings.average
-        arguments["ema_overwrite_frequency"] = None
-    if settings.weight_decay > 0:
+    if settings.weight_decay > 0 or accepted["weight_decay"].default is not None:
         arguments["weight_decay"] = settings.weight_decay
+    theirs = {}
+    if kind is keras.optimizers.Muon:
+        # Hidden matrices by Muon, embeddings, biases and the output layer by Adam.
+        arguments["exclude_layers"] = ["output"]
+        arguments["adam_weight_decay"] = settings.weight_decay
+        theirs = {"beta_1": "adam_beta_1", "beta_2": "adam_beta_2"}
     defaults = Settings()
-    for name in ("momentum", "beta_2"):
+    for name in ("momentum", "beta_1", "beta_2"):
         value = getattr(settings, name)
-        if name in accepted:
-            arguments[name] = value
-        elif value != getattr(defaults, name):
+        changed = value != getattr(defaults, name)
+        if kind is keras.optimizers.Muon and name == "momentum" and not changed:
+            continue  # 0, which means its own: Muon is nothing without momentum
+        if theirs.get(name, name) in accepted:
+            arguments[theirs.get(name, name)] = value
+        elif changed:
             raise ConfigError(
                 f"The optimizer '{settings.optimizer}' has no '{name}'; leave it out."
             )
-    return kind(**arguments)
-
-
-def averaged_variables(optimizer: Any) -> list[Any] | None:
-    """Return the moving averages of the trainable variables, in their order, or None.
-
-    A loss-scaling optimizer keeps them in the optimizer inside it.
-    """
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    if not inner.use_ema:
-        return None
-    return list(inner._model_variables_moving_average)
+    averages = settings.averaging_kind
+    if averages == "none":
+        return kind(**arguments)
+    decay = settings.average if averages == "ema" else 1.0
+    return averaging(kind, arguments, decay)

@@ -16,15 +16,25 @@ START = 0.04
 """Rate at the start of a warm-up, as a share of the peak (Smith & Topin 2019: 1/25)."""
 
 
-def learning_rate(settings: Settings, progress: float) -> float:
+def learning_rate(settings: Settings, progress: float, decays: int = 0) -> float:
     """Return the learning rate at a progress in [0, 1].
 
     The rate rises over the share `warmup` of the run, linearly (`one_cycle`: along a
     half cosine), then falls to `final_learning_rate` times the peak: linearly, along a
-    half cosine (`cosine`, `one_cycle`), or not at all (`constant`).
+    half cosine (`cosine`, `one_cycle`), along several (`warm_restarts`: SGDR,
+    Loshchilov & Hutter 2017), by `plateau_factor` at each of `decays` (`plateau`), or
+    not at all (`constant`). A run with `finetune` does all this twice, the second time
+    with `finetune_learning_rate` times the peak.
     """
     peak, final = settings.learning_rate, settings.final_learning_rate
     progress = min(max(progress, 0.0), 1.0)
+    if settings.finetune > 0:
+        first, second = 1.0 - settings.finetune, settings.finetune
+        if 1.0 - progress > second:
+            progress /= first
+        else:
+            progress = max(progress - first, 0.0) / second
+            peak *= settings.finetune_learning_rate
     if progress < settings.warmup:
         risen = progress / settings.warmup
         if settings.schedule == "one_cycle":
@@ -32,11 +42,26 @@ def learning_rate(settings: Settings, progress: float) -> float:
         return peak * (START + (1.0 - START) * risen)
     if settings.schedule == "constant":
         return peak
+    if settings.schedule == "plateau":
+        return peak * max(settings.plateau_factor**decays, final)
     left = 1.0 - settings.warmup
     fallen = (progress - settings.warmup) / left if left > 0 else 1.0
+    if settings.schedule == "warm_restarts":
+        fallen = _in_cycle(fallen, settings.cycles, settings.cycle_growth)
     if settings.schedule != "linear":
         fallen = _half_cosine(fallen)
     return peak * (1.0 - (1.0 - final) * fallen)
+
+
+def _in_cycle(x: float, cycles: int, growth: float) -> float:
+    """How far x in [0, 1] is in its cycle, each cycle `growth` times the last."""
+    lengths = [growth**i for i in range(cycles)]
+    x *= sum(lengths)
+    for length in lengths[:-1]:
+        if x < length:
+            return x / length
+        x -= length
+    return min(x / lengths[-1], 1.0)
 
 
 def _half_cosine(x: float) -> float:

@@ -12,6 +12,7 @@ import keras
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.encoded_text import EncodedText
+from keras_rnnlm.data.noising import Noising
 from keras_rnnlm.data.streams import SentenceBatches, StreamBatches
 from keras_rnnlm.errors import ResumeError
 from keras_rnnlm.language_model import LanguageModel, load
@@ -51,14 +52,19 @@ NETWORK_SETTINGS = (
     "layers",
     "embedding",
     "projection",
+    "connections",
     "dropout",
     "input_dropout",
+    "output_dropout",
     "embedding_dropout",
     "weight_dropout",
+    "activation_penalty",
+    "temporal_penalty",
     "tie_weights",
     "output",
     "output_cutoffs",
     "output_samples",
+    "mixtures",
     "seed",
 )
 
@@ -161,7 +167,8 @@ class _Run:
         """Set up, train, evaluate, write."""
         spent = 0.0 if checkpoint is None else checkpoint.meta["seconds"]
         clock = wall_clock(spent, started)
-        batches = _batches(self.corpus.train, self.settings)
+        noising = self._noising()
+        batches = _batches(self.corpus.train, self.settings, noising)
         network = self._compiled(batches)
         valid = self.corpus.valid
         validator = None if valid is None else Validator(valid)
@@ -190,7 +197,7 @@ class _Run:
         if batches.note:
             self.reporter.note(batches.note)
         if not loop.complete:
-            stream = _batches(self.corpus.train, self.settings, loop.step)
+            stream = _batches(self.corpus.train, self.settings, noising, loop.step)
             network.fit(stream, epochs=1, verbose=0, callbacks=[loop])
         loop.writer.close()
         if not loop.complete:
@@ -199,6 +206,18 @@ class _Run:
             return self._finish(loop, final, clock, identity, network)
         except Interrupted:
             return self._interrupted()
+
+    def _noising(self) -> Noising | None:
+        settings = self.settings
+        if settings.noising == "none":
+            return None
+        return Noising(
+            settings.noising,
+            settings.noising_rate,
+            self.corpus.train.ids,
+            self.corpus.vocabulary_size,
+            settings.seed,
+        )
 
     def _compiled(self, batches: Any) -> RNNLM:
         wanted = {name: getattr(self.settings, name) for name in NETWORK_SETTINGS}
@@ -291,6 +310,8 @@ class _Run:
             },
             "epochs": loop.step / loop.batches.batches_per_epoch,
             "best_step": loop.best_step,
+            "averaged_since": loop.averaged_since,
+            "finetuned_since": loop.finetuned_since,
             "valid_estimate": _finite(loop.best_nats),
             "environment": environment(),
             "seconds": clock(),
@@ -329,10 +350,17 @@ def schedule_of(report: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
     return settings, schedule
 
 
-def _batches(text: EncodedText, settings: Settings, start: int = 0) -> Any:
+def _batches(
+    text: EncodedText, settings: Settings, noising: Noising | None, start: int = 0
+) -> Any:
     if settings.mode == "sentence":
         return SentenceBatches(
-            text, settings.batch_size, seed=settings.seed, start=start, endless=True
+            text,
+            settings.batch_size,
+            seed=settings.seed,
+            start=start,
+            endless=True,
+            noising=noising,
         )
     return StreamBatches(
         text,
@@ -341,6 +369,9 @@ def _batches(text: EncodedText, settings: Settings, start: int = 0) -> Any:
         seed=settings.seed,
         start=start,
         endless=True,
+        deviation=settings.steps_deviation,
+        rotate=settings.partial_shuffle,
+        noising=noising,
     )
 
 

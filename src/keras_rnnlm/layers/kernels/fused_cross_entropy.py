@@ -63,12 +63,17 @@ class FusedCrossEntropy:
         )
 
     @property
-    def _softmax(self) -> Softmax:
+    def softmax(self) -> Softmax:
+        """What makes the softmax."""
         return Softmax(self.loop, self.dtype)
 
-    def _rows(self, matrix: Array) -> int:
-        words = matrix.shape[0 if self.by_words else 1]
-        return chunks.rows_for(words) if self.rows is None else self.rows
+    def words(self, matrix: Array) -> int:
+        """V of a matrix."""
+        return int(matrix.shape[0 if self.by_words else 1])
+
+    def rows_of(self, matrix: Array) -> int:
+        """Most rows of logits at a time."""
+        return chunks.rows_for(self.words(matrix)) if self.rows is None else self.rows
 
     def _evaluate(
         self,
@@ -78,15 +83,15 @@ class FusedCrossEntropy:
         targets: Array,
         weights: Array,
     ) -> Outcome:
-        softmax = self._softmax
+        softmax = self.softmax
         matrix, narrow = ops.cast(matrix, self.dtype), ops.cast(hidden, self.dtype)
 
         def step(sums: Any, chunk: tuple[Array, ...]) -> Any:
             hidden, targets = chunk
-            found = softmax.nats(self._logits(hidden, matrix), bias, targets)
+            found = softmax.nats(self.logits(hidden, matrix), bias, targets)
             return (), found
 
-        most = self._rows(matrix)
+        most = self.rows_of(matrix)
         _, (nats, correct) = chunks.scan(step, (), (narrow, targets), most)
         return Outcome(ops.sum(nats * weights), nats, correct)
 
@@ -98,7 +103,7 @@ class FusedCrossEntropy:
         targets: Array,
         weights: Array,
     ) -> tuple[Outcome, one_pass.Arrays]:
-        softmax = self._softmax
+        softmax = self.softmax
         matrix, narrow = ops.cast(matrix, self.dtype), ops.cast(hidden, self.dtype)
         wide = accumulator(self.dtype)
         factors, scale = weights, None
@@ -109,24 +114,18 @@ class FusedCrossEntropy:
 
         def step(sums: Any, chunk: tuple[Array, ...]) -> Any:
             hidden, targets, factors = chunk
-            logits = self._logits(hidden, matrix)
+            logits = self.logits(hidden, matrix)
             d_logits, nats, correct, d_bias = softmax.gradient(
                 logits, bias, targets, factors
             )
-            if self.by_words:
-                d_hidden = softmax.dot(d_logits, matrix, 1, 0)
-                d_matrix = softmax.dot(d_logits, hidden, 0, 0)  # (V, D)
-            else:
-                d_hidden = softmax.dot(d_logits, matrix, 1, 1)
-                d_matrix = softmax.dot(hidden, d_logits, 0, 0)  # (D, V)
+            d_hidden, d_matrix = self.products(d_logits, hidden, matrix)
             if sums is not None:
                 d_matrix, d_bias = sums[0] + d_matrix, sums[1] + d_bias
             return (d_matrix, d_bias), (nats, correct, d_hidden)
 
-        words = matrix.shape[0 if self.by_words else 1]
-        zeros = ops.zeros(matrix.shape, wide), ops.zeros((words,), wide)
+        zeros = ops.zeros(matrix.shape, wide), ops.zeros((self.words(matrix),), wide)
         (d_matrix, d_bias), (nats, correct, d_hidden) = chunks.scan(
-            step, zeros, (narrow, targets, factors), self._rows(matrix)
+            step, zeros, (narrow, targets, factors), self.rows_of(matrix)
         )
         outcome = Outcome(ops.sum(nats * weights), nats, correct)
         gradients: one_pass.Arrays
@@ -135,5 +134,15 @@ class FusedCrossEntropy:
             gradients = tuple(None if g is None else g * scale for g in gradients)
         return outcome, gradients
 
-    def _logits(self, hidden: Array, matrix: Array) -> Array:
-        return self._softmax.dot(hidden, matrix, 1, 1 if self.by_words else 0)
+    def logits(self, hidden: Array, matrix: Array) -> Array:
+        """Logits (n, V), without bias, of (n, D)."""
+        return self.softmax.dot(hidden, matrix, 1, 1 if self.by_words else 0)
+
+    def products(
+        self, d_logits: Array, hidden: Array, matrix: Array
+    ) -> tuple[Array, Array]:
+        """The gradients by (n, D) and by the matrix, of one by logits (n, V)."""
+        dot = self.softmax.dot
+        if self.by_words:
+            return dot(d_logits, matrix, 1, 0), dot(d_logits, hidden, 0, 0)
+        return dot(d_logits, matrix, 1, 1), dot(hidden, d_logits, 0, 0)

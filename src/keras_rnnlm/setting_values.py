@@ -1,0 +1,119 @@
+"""The values of settings: read from words, converted, checked."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args
+
+from keras_rnnlm.errors import ConfigError, nearest
+
+
+def parse_overrides(overrides: Iterable[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """Turn `key=value` strings into a mapping; values are read like TOML values."""
+    if isinstance(overrides, Mapping):
+        return dict(overrides)
+    values: dict[str, Any] = {}
+    for item in overrides:
+        name, equals, text = item.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(
+                f"Expected key=value after --set, received '{item}'; "
+                "for example --set units=512."
+            )
+        table, dot, key = name.strip().partition(".")
+        if dot:
+            known = values.get(table) or {}
+            values[table] = {**known, key: parse_value(text.strip())}
+        else:
+            values[table] = parse_value(text.strip())
+    return values
+
+
+def parse_value(text: str) -> Any:
+    """Read a value as TOML does; a word alone is a string."""
+    if text.lower() in ("none", "null", ""):
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # a bare word, such as lstm
+
+
+def convert(name: str, value: Any, hint: Any) -> Any:
+    """Return a value as the type that a setting has; raises `ConfigError`."""
+    kinds = get_args(hint) or (hint,)
+    if value is None and type(None) in kinds:
+        return None
+    if tuple[int, ...] in kinds:
+        if (numbers := _whole_numbers(value)) is not None:
+            return numbers
+    elif dict[str, Any] in kinds:
+        if isinstance(value, Mapping):
+            return dict(value) or None
+    elif bool in kinds:
+        if isinstance(value, bool):
+            return value
+    elif not isinstance(value, bool):
+        if (
+            int in kinds
+            and isinstance(value, (int, float))
+            and float(value).is_integer()
+        ):
+            return int(value)
+        if float in kinds and isinstance(value, (int, float)):
+            return float(value)
+        if str in kinds and isinstance(value, str):
+            return value
+    wanted = " or ".join(
+        {
+            bool: "true or false",
+            int: "a whole number",
+            float: "a number",
+            str: "a word",
+            dict[str, Any]: "a table such as {rounds = 4}",
+            tuple[int, ...]: "whole numbers with commas between them",
+        }.get(kind, "none")
+        for kind in kinds
+    )
+    raise impossible(name, wanted, value)
+
+
+def _whole_numbers(value: Any) -> tuple[int, ...] | None:
+    """Return `2000`, `"2000,20000"` or `[2000, 20000]` as a tuple; None if neither."""
+    if isinstance(value, str):
+        value = value.split(",")
+    elif not isinstance(value, list | tuple):
+        value = [value]
+    try:
+        exact = not any(isinstance(v, bool | float) for v in value)
+        return tuple(int(v) for v in value) if exact else None
+    except (TypeError, ValueError):
+        return None
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise `ConfigError` unless the value is one of the choices."""
+    if value not in choices:
+        raise ConfigError(
+            f"Setting '{name}' takes one of {', '.join(choices)}; "
+            f"received '{value}'.{nearest(value, choices)}"
+        )
+
+
+def check_least(name: str, value: float, least: float) -> None:
+    """Raise `ConfigError` unless the value is at least `least`."""
+    if not value >= least:
+        raise impossible(name, f"at least {least}", value)
+
+
+def check_range(
+    name: str, value: float, low: float, high: float, open_end: bool = False
+) -> None:
+    """Raise `ConfigError` unless the value lies between the two bounds."""
+    if not (low <= value < high or (value == high and not open_end)):
+        bound = "below" if open_end else "at most"
+        raise impossible(name, f"at least {low:g} and {bound} {high:g}", value)
+
+
+def impossible(name: str, wanted: str, value: Any) -> ConfigError:
+    """Return the error for a value that a setting cannot have."""
+    return ConfigError(f"Setting '{name}' takes {wanted}; received {value!r}.")

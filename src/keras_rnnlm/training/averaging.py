@@ -1,0 +1,112 @@
+"""Averages of the weights, kept by the optimizer as it goes.
+
+One rule serves them all. From the step s at which averaging begins, the average a of
+the weights w takes
+
+    a = a + (1 - m) (w - a),    m = min(decay, n / (n + 1)),    n = steps since s,
+
+and is w itself before. With a decay of 1 that is the plain mean since s, as stochastic
+weight averaging (Izmailov et al. 2018) and averaged SGD (Polyak & Juditsky 1992; the
+non-monotonic trigger: Merity et al. 2018) want it. With a smaller one it is an
+exponential moving average that begins as a plain mean, so that it never hangs on to
+the weights it began with.
+"""
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_rnnlm.config import Settings
+
+NEVER = 2**30
+"""The step at which an average begins that has not been begun."""
+
+
+class _Averaging:
+    """Stands before a Keras optimizer that has `use_ema` set; see `averaging`."""
+
+    _model_variables_moving_average: list[Any]
+    iterations: Any
+    ema_momentum: float
+
+    def build(self, variables: Any) -> None:
+        """Make the optimizer's variables and the step at which averaging begins."""
+        if not getattr(self, "built", False):
+            super().build(variables)  # type: ignore[misc]
+            self.average_since = self.add_variable(  # type: ignore[attr-defined]
+                (), "zeros", dtype="int32", name="average_since"
+            )
+            self.average_since.assign(NEVER)
+
+    def _update_model_variables_moving_average(self, variables: Any) -> None:
+        since = ops.convert_to_tensor(self.average_since)
+        taken = ops.cast(self.iterations, "int32") - since
+        taken = ops.cast(ops.maximum(taken, 0), "float32")
+        share = 1.0 - ops.minimum(taken / (taken + 1.0), self.ema_momentum)
+        pairs = zip(variables, self._model_variables_moving_average, strict=True)
+        for variable, average in pairs:
+            part = ops.cast(share, average.dtype)
+            # Not a + share (w - a): with a share of one this is w to the last bit.
+            average.assign((1.0 - part) * average + part * variable)
+
+
+def averaging(kind: Any, arguments: dict[str, Any], decay: float) -> Any:
+    """Make an optimizer that averages, none yet: see `begin_average`.
+
+    Args:
+        kind: A class of `keras.optimizers`.
+        arguments: What it is made with.
+        decay: Of the moving average; 1 for the plain mean.
+    """
+    # On PyTorch Keras makes an optimizer of another class than it was asked for.
+    actual = type(kind(**arguments))
+    combined = type(actual.__name__, (_Averaging, actual), {})
+    return combined(
+        **arguments, use_ema=True, ema_momentum=decay, ema_overwrite_frequency=None
+    )
+
+
+def averaged_variables(optimizer: Any) -> list[Any] | None:
+    """Return the averages of the trainable variables, in their order, or None.
+
+    Those of an optimizer that averages. Before its average has begun they equal the
+    weights.
+    """
+    inner = _inner(optimizer)
+    return inner._model_variables_moving_average if inner.use_ema else None
+
+
+def begin_average(optimizer: Any) -> None:
+    """Let the average begin anew, with the weights after the next step."""
+    inner = _inner(optimizer)
+    # By the host: on JAX two variables must not share an array.
+    inner.average_since.assign(np.int32(ops.convert_to_numpy(inner.iterations)))
+
+
+def begins_at(settings: Settings) -> float | None:
+    """Return the progress at which averaging begins; None if it is not for progress."""
+    if settings.averaging_kind not in ("ema", "swa"):
+        return None
+    default = 0.0 if settings.averaging_kind == "ema" else 0.75
+    return default if settings.average_start is None else settings.average_start
+
+
+def is_triggered(figures: list[float], patience: int) -> bool:
+    """The non-monotonic criterion of NT-ASGD (Merity et al. 2018, algorithm 1).
+
+    Args:
+        figures: Nats a token of all validations so far, the newest last.
+        patience: n: the newest is compared with the best of those before the last n.
+
+    Returns:
+        Whether the newest figure is worse than the best one that is more than n
+        validations old.
+    """
+    old = figures[: -1 - patience]
+    return bool(old) and figures[-1] > min(old)
+
+
+def _inner(optimizer: Any) -> Any:
+    """The optimizer inside a loss-scaling one, which keeps the averages."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
