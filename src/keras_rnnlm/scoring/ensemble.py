@@ -70,3 +70,18 @@ def weights_hash(network: keras.Model) -> str:
         digest.update(f"{name} {array.shape}\n".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def check_weights(tuned: "Tuned", network: keras.Model) -> None:
+    """Refuse settings that were searched for other weights.
+
+    Raises:
+        InputError: If the network's weights have changed since.
+    """
+    if tuned.weights_hash != weights_hash(network):
+        raise InputError(
+            "Expected the settings for evaluation to be those of the model's weights, "
+            "received settings that were searched for others. Run `rnnlm "
+            "tune-evaluation` (`tune_evaluation` in Python) again, or set the model's "
+            "`tuned` to None."
+        )

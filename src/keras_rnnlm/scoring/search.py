@@ -107,6 +107,7 @@ class _Search:
             )
         self._caches = self._cache_grid()
         self._trials: list[dict[str, Any]] = []
+        self._losses: dict[str, float] = {}
 
     def run(self) -> Tuned:
         """Search; see the module."""
@@ -115,13 +116,18 @@ class _Search:
         ladder = [line]
         dynamic = self._dynamic(static)
         scores, most = static, self._total
+        plain = ladder[0].temperature
         if dynamic is not None:
             most = self._affordable(dynamic)
             scores = self._pass(dynamic, GRID, most, self._caches)
             temperature = lowest(GRID, scores.nats.sum(axis=1))
             line = Line("dynamic", temperature, dynamic)
             ladder.append(line)
+            self._losses["dynamic"] = -float(_at(scores, temperature).mean())
         ladder += self._mixtures(line, scores, most)
+        # Over the predictions that all lines were compared on.
+        self._losses["static"] = float(static.nats[GRID.index(1.0), :most].mean())
+        self._losses["temperature"] = -float(_at(static, plain)[:most].mean())
         return Tuned(
             tuple(ladder),
             weights_hash(self._sources.network),
@@ -130,7 +136,7 @@ class _Search:
                 "predictions": self._total,
                 "predictions_with_dynamic": most if dynamic else 0,
                 "seconds": round(time.monotonic() - self._begun, 1),
-                "static_loss": float(static.nats[GRID.index(1.0)].mean()),
+                "losses": self._losses,
                 "trials": self._trials,
             },
             self._sources.scale if dynamic and dynamic.scaled else None,
@@ -206,8 +212,14 @@ class _Search:
         most = self._size_of_trials(form, until)
         static = self._pass(None, (1.0,), most).nats.mean()
         slowest = 0.0
+        known: dict[DynamicSettings, float] = {}
 
         def tried(settings: DynamicSettings) -> float:
+            if settings not in known:
+                known[settings] = trial(settings)
+            return known[settings]
+
+        def trial(settings: DynamicSettings) -> float:
             nonlocal slowest
             begun = time.monotonic()
             if begun + slowest > until and slowest:
@@ -271,14 +283,15 @@ class _Search:
             names = [*experts, *found]
             arrays = [*experts.values(), *found.values()]
             weights = fit_weights(arrays)
-            gain = mix(arrays, weights.tolist()) - _mixed(experts, line)
-            if gain.mean() < _LEAST_GAIN:
+            mixed = mix(arrays, weights.tolist())
+            if (mixed - _mixed(experts, line)).mean() < _LEAST_GAIN:
                 _log.info("%s did not help on the validation text.", name)
                 return
             experts.update(found)
             shares = dict(zip(names, weights.tolist(), strict=True))
             line = dataclasses.replace(line, name=name, weights=shares, **settings)
             ladder.append(line)
+            self._losses[name] = -float(mixed.mean())
 
         if DROPOUT in extra:
             add(DROPOUT, {DROPOUT: extra[DROPOUT]}, passes=self._passes)
