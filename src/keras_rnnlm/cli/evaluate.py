@@ -6,6 +6,7 @@ import click
 
 from keras_rnnlm.cli.base import Verb
 from keras_rnnlm.cli.figures import report_rows
+from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.wording import table
 
 
@@ -29,6 +30,7 @@ from keras_rnnlm.cli.wording import table
 )
 @click.option("--encoding", default="utf-8", show_default=True, help="Of the texts.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@import_option
 def evaluate(
     model: str,
     texts: tuple[str, ...],

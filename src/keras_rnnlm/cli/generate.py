@@ -5,6 +5,7 @@ import json
 import click
 
 from keras_rnnlm.cli.base import Verb
+from keras_rnnlm.cli.imports import import_option
 
 
 @click.command(cls=Verb, short_help="Let a model write text.")
@@ -60,6 +61,7 @@ from keras_rnnlm.cli.base import Verb
     "they cost.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@import_option
 def generate(
     model: str,
     prompt: str,

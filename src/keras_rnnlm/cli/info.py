@@ -8,12 +8,14 @@ import click
 
 from keras_rnnlm.cli.base import Verb
 from keras_rnnlm.cli.figures import short_row
+from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.wording import count, size, table
 
 
 @click.command(cls=Verb, short_help="Say what a model is: its size, its figures.")
 @click.argument("model", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@import_option
 def info(model: str, as_json: bool) -> None:
     """Say what MODEL is: its network, tokenizer, size and figures."""
     facts = _facts(Path(model))
@@ -25,7 +27,7 @@ def info(model: str, as_json: bool) -> None:
         ("model", facts["folder"]),
         (
             "network",
-            f"{network['cell']}, {network['layers']} x {network['units']} units, "
+            f"{_cell(network)}, {network['layers']} x {network['units']} units, "
             f"{size(facts['parameters'])} weights",
         ),
         (
@@ -37,6 +39,13 @@ def info(model: str, as_json: bool) -> None:
         *_report_rows(facts["report"] or {}),
     ]
     click.echo(table(rows))
+
+
+def _cell(network: dict[str, Any]) -> str:
+    """The cell with its settings, where it has any."""
+    arguments = network.get("cell_arguments") or {}
+    given = ", ".join(f"{key}={value}" for key, value in arguments.items())
+    return f"{network['cell']} ({given})" if given else str(network["cell"])
 
 
 def _facts(folder: Path) -> dict[str, Any]:

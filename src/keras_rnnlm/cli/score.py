@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import click
 
 from keras_rnnlm.cli.base import Verb
+from keras_rnnlm.cli.imports import import_option
 
 FORMATS = ("words", "total", "jsonl")
 
@@ -27,6 +28,7 @@ FORMATS = ("words", "total", "jsonl")
     help="Most lines scored side by side; no score depends on it.",
 )
 @click.option("--encoding", default="utf-8", show_default=True, help="Of the file.")
+@import_option
 def score(
     model: str, file: str, form: str, batch_size: int | None, encoding: str
 ) -> None:

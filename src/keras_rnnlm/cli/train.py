@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from keras_rnnlm.cli.base import Session, Verb
 from keras_rnnlm.cli.figures import short_row
+from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.process import program, started_at
 from keras_rnnlm.cli.wording import table
 from keras_rnnlm.errors import FolderError
@@ -101,6 +102,7 @@ TOKENIZERS = ("char", "word", "bpe", "unigram")
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@import_option
 @click.pass_context
 def train(context: click.Context, /, **options: Any) -> int:
     """Train a model on TEXT... (files, folders, or - for stdin).

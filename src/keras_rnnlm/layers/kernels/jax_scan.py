@@ -250,14 +250,10 @@ def _multiply(operand: Array, matrix: Array) -> Array:
     """(B, rows) by (rows, columns), or each head's part by its own matrix."""
     if matrix.ndim == 2:
         return wide_dot(operand, matrix)
-    heads, rows, columns = matrix.shape
-    result = jnp.einsum(
-        "bhr,hrc->bhc",
-        operand.reshape(-1, heads, rows),
-        matrix,
-        preferred_element_type=jnp.promote_types(operand.dtype, jnp.float32),
-    )
-    return result.reshape(-1, heads * columns)
+    # One after another: XLA's batched products on a CPU take twice the time.
+    parts = jnp.split(operand, matrix.shape[0], axis=-1)
+    products = [wide_dot(part, own) for part, own in zip(parts, matrix, strict=True)]
+    return jnp.concatenate(products, axis=-1)
 
 
 def _outer(operands: Array, gradients: Array, matrix: Array, dtype: str) -> Array:
@@ -266,10 +262,5 @@ def _outer(operands: Array, gradients: Array, matrix: Array, dtype: str) -> Arra
     right = gradients.reshape(-1, gradients.shape[-1])
     if matrix.ndim == 2:
         return outer_product(left, right, dtype)
-    heads, rows, columns = matrix.shape
-    return jnp.einsum(
-        "nhr,nhc->hrc",
-        left.reshape(-1, heads, rows).astype(dtype),
-        right.reshape(-1, heads, columns).astype(dtype),
-        preferred_element_type=jnp.promote_types(dtype, jnp.float32),
-    )
+    parts = (jnp.split(each, matrix.shape[0], axis=-1) for each in (left, right))
+    return jnp.stack([outer_product(v, d, dtype) for v, d in zip(*parts, strict=True)])
