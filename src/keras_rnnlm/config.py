@@ -61,6 +61,8 @@ class Settings:
         projection: Width of a linear layer before the output; none when absent.
         connections: Of the recurrent layers: `none`, `residual` (a layer as wide as its
             input adds to it) or `dense` (each sees all below; Godin et al. 2017).
+        attention: Number of past steps that one head after the last layer attends to
+            (Merity 2019); 0 for none.
         tie_weights: Use the embedding matrix as output matrix (Press & Wolf 2017).
         output: `full` softmax; for large vocabularies `adaptive` (Grave et al. 2017;
             with tie_weights false) or `sampled` (Jean et al. 2015); or a `mixture` of
@@ -132,6 +134,7 @@ class Settings:
     embedding: int | None = None
     projection: int | None = None
     connections: str = "none"
+    attention: int = 0
     tie_weights: bool = True
     output: str = "full"
     output_cutoffs: tuple[int, ...] | None = None
@@ -213,6 +216,7 @@ class Settings:
                 check_range(name, getattr(self, name), 0.0, 1.0, open_end=True)
         for name in ("activation_penalty", "temporal_penalty"):
             check_range(name, getattr(self, name), 0.0, 1e6)
+        check_range("attention", self.attention, 0, 16384)
         for name in ("warmup", "final_learning_rate"):
             check_range(name, getattr(self, name), 0.0, 1.0)
         for name in ("plateau_factor", "finetune_learning_rate", "cycle_growth"):

@@ -80,8 +80,8 @@ def test_pieces_are_the_whole(memory: int, cuts: tuple[int, ...]) -> None:
 def test_a_row_whose_memory_is_zeroed_begins_anew() -> None:
     layer = made(4)
     _, (past, count) = layer(HIDDEN)
-    keep = np.array([1.0, 0.0, 1.0], "float32")
-    memory = past * keep[:, None, None], count * keep[:, None]
+    keep = ops.convert_to_tensor(np.array([[1.0], [0.0], [1.0]], "float32"))
+    memory = past * keep[:, None], count * keep
     found = array(layer(HIDDEN, memory)[0])
     fresh, went_on = array(layer(HIDDEN)[0]), array(layer(HIDDEN, (past, count))[0])
     np.testing.assert_allclose(found[1], fresh[1], atol=1e-6)

@@ -77,7 +77,7 @@ def test_cross_entropy_is_that_of_the_probabilities(tied: bool, training: bool) 
     by_word = reference(layer, MATRIX)
     nats = -np.take_along_axis(by_word, TARGETS[..., None], -1)[..., 0]
     np.testing.assert_allclose(array(found.nats), nats, atol=2e-6)
-    assert float(found.loss) == pytest.approx((nats * WEIGHTS).sum(), rel=1e-5)
+    assert array(found.loss) == pytest.approx((nats * WEIGHTS).sum(), rel=1e-5)
     np.testing.assert_array_equal(array(found.correct), by_word.argmax(-1) == TARGETS)
     assert layer.loop == layer.planned_loop()
 
@@ -95,7 +95,7 @@ def test_gradients_are_those_of_the_log_of_the_sum(tied: bool) -> None:
 
     def plain(hidden: Any, *matrix: Any) -> Any:
         chosen = ops.take_along_axis(layer(hidden, *matrix), TARGETS[..., None], -1)
-        return -ops.sum(chosen[..., 0] * WEIGHTS)
+        return -ops.sum(chosen[..., 0] * ops.convert_to_tensor(WEIGHTS))
 
     found = call_with_gradients(layer, one_pass, arrays)
     wanted = call_with_gradients(layer, plain, arrays)

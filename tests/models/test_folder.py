@@ -61,6 +61,8 @@ def test_round_trip(english_file: Path, tmp_path: Path, cell: str, tied: bool) -
         {"output": "mixture", "mixtures": 2, "tie_weights": False, "embedding": 3},
         {"connections": "dense", "projection": 5},
         {"connections": "residual", "embedding": 4},
+        {"attention": 4},
+        {"attention": 3, "connections": "dense", "tie_weights": False},
     ],
 )
 def test_round_trip_of_outputs_and_connections(
@@ -165,6 +167,9 @@ def change(folder: Path, name: str, edit: Callable[[dict], None]) -> None:  # ty
         ("output", "mixture"),
         ("connections", "dense"),
         ("connections", ["none"]),
+        ("attention", 3),
+        ("attention", "far"),
+        ("attention", -1),
     ],
 )
 def test_a_hostile_configuration_builds_nothing(

@@ -12,6 +12,7 @@ Array = Any
 Memory = tuple[Array, Array]
 """Normalised hidden vectors (B, M, D), the newest last, and how many count (B, 1)."""
 
+LONGEST = 16384
 SMALL = 0.1
 LOWEST = -1e30
 """In place of the scores of places that are not to be seen."""
@@ -44,16 +45,16 @@ class CausalAttention(keras.layers.Layer):
         (B, T, D) and the memory after the last step, in float32.
 
     Raises:
-        ConfigError: if there is to be no memory.
+        ConfigError: if there is to be no memory, or one longer than 16384.
     """
 
     def __init__(self, memory: int, **options: Any) -> None:
         """Make the layer; the arguments are those of the class."""
         super().__init__(**options)
-        if memory < 1:
+        if not 1 <= memory <= LONGEST:
             raise ConfigError(
-                f"CausalAttention expected a memory of 1 or more, received {memory}: "
-                "give the number of past steps to attend to, such as 256."
+                f"CausalAttention expected a memory of 1 to {LONGEST}, received "
+                f"{memory}: give the number of past steps to attend to, such as 256."
             )
         self.memory = memory
 
@@ -141,6 +142,11 @@ class CausalAttention(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs."""
         return {**super().get_config(), "memory": self.memory}
+
+
+def attention_weights(width: int) -> int:
+    """Return how many numbers a layer over vectors of `width` keeps."""
+    return width * (width + 4)
 
 
 def _product(equation: str, a: Array, b: Array) -> Array:

@@ -20,6 +20,7 @@ from safetensors.numpy import save
 from keras_rnnlm import cell_registry
 from keras_rnnlm.data.tokenizers import Tokenizer
 from keras_rnnlm.errors import ConfigError, FolderError, RNNLMError, nearest
+from keras_rnnlm.layers.attention import attention_weights
 from keras_rnnlm.layers.make import parameters
 from keras_rnnlm.models.connections import checked, input_widths
 from keras_rnnlm.models.output_layers import output_weights
@@ -238,6 +239,7 @@ def _parameters(network: Mapping[str, Any]) -> int | None:
         mixtures = network.get("mixtures")
         mixtures = None if mixtures is None else int(mixtures)
         connections = checked(str(network.get("connections", "none")))
+        attention = int(network.get("attention", 0))
     except (KeyError, TypeError, ValueError):
         return None
     if min(vocabulary, units, layers, embedding) < 1 or layers > 1000:
@@ -248,6 +250,7 @@ def _parameters(network: Mapping[str, Any]) -> int | None:
         total += sum(parameters(cell, arguments, width, units) for width in widths)
     except (ConfigError, TypeError, ValueError):
         return None
+    total += attention_weights(last) if attention else 0
     if projection is not None:
         total += last * int(projection)
         last = int(projection)

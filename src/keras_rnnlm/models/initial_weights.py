@@ -3,7 +3,8 @@
 Embeddings and output are uniform in ±0.1 (Zaremba et al. 2014), input matrices Glorot
 uniform (Glorot & Bengio 2010), recurrent matrices orthogonal gate by gate (Saxe et al.
 2014), biases zero but for the LSTM's forget gate, which is one (Jozefowicz et al.
-2015). Cells that declare their weights say how to draw them.
+2015). Cells that declare their weights say how to draw them. Scales of attention are as
+their layer makes them.
 """
 
 from typing import Any
@@ -19,7 +20,7 @@ def initialise(network: Any) -> None:
     """Assign initial weights computed from `network.seed`, in the order of names."""
     generator = np.random.default_rng(network.seed)
     for name, weight in named_weights(network).items():
-        if name == "output.order":  # the layer's own: ids by frequency
+        if name == "output.order" or name.endswith("_scale"):  # the layer's own
             continue
         shape = tuple(weight.shape)
         declared = _declared(name, network)

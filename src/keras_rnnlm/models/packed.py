@@ -139,6 +139,8 @@ def unpackable(network: keras.Model) -> str | None:
         return f"has {network.cell} cells"
     if not isinstance(network.output_layer, Output):
         return f"has the output layer {type(network.output_layer).__name__}"
+    if network.attention is not None:
+        return "has attention"
     if network.connections != "none":
         return f"has {network.connections} connections"
     if keras.backend.standardize_dtype(network.variable_dtype) != "float32":

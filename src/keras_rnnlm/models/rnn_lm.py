@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_rnnlm.layers import Embedding, LockedDropout
+from keras_rnnlm.layers import CausalAttention, Embedding, LockedDropout
 from keras_rnnlm.layers.kernels.one_pass import Outcome
 from keras_rnnlm.layers.make import initial_state, make_layer
 from keras_rnnlm.layers.penalties import activation_penalty as penalty_of
@@ -44,6 +44,8 @@ class RNNLM(StreamTraining):
             another width.
         connections: Of the recurrent layers: `none`, `residual` or `dense`; see
             `models.connections`.
+        attention: Number of past steps that a head after the last layer attends to, 0
+            for none; see `layers.CausalAttention`.
         dropout: Locked dropout between recurrent layers.
         input_dropout: Locked dropout on the embeddings; `dropout` when None.
         output_dropout: Locked dropout after the last layer; `dropout` when None.
@@ -78,6 +80,7 @@ class RNNLM(StreamTraining):
         embedding: int | None = None,
         projection: int | None = None,
         connections: str = "none",
+        attention: int = 0,
         dropout: float = 0.0,
         input_dropout: float | None = None,
         output_dropout: float | None = None,
@@ -117,6 +120,7 @@ class RNNLM(StreamTraining):
             "embedding": embedding,
             "projection": projection,
             "connections": connections,
+            "attention": attention,
             "dropout": dropout,
             "input_dropout": input_dropout,
             "output_dropout": output_dropout,
@@ -179,6 +183,11 @@ class RNNLM(StreamTraining):
         self.penalties = activation_penalty, temporal_penalty
         if any(self.penalties):
             self.penalty_tracker = keras.metrics.Mean(name="penalty")
+        self.attention = (
+            CausalAttention(attention, dtype=policy, name="attention")
+            if attention
+            else None
+        )
         self.projection = (
             None
             if projection is None
@@ -209,6 +218,8 @@ class RNNLM(StreamTraining):
         ):
             layer.build((None, None, widths[i]))
             dropout.build((None, None, self.units))
+        if self.attention is not None:
+            self.attention.build((None, None, width))
         self.input_dropout.build((None, None, self._arguments["embedding"]))
         if self.projection is not None:
             self.projection.build((None, None, width))
@@ -262,8 +273,14 @@ class RNNLM(StreamTraining):
             self.output_layer.rank_words(np.asarray(counts))
 
     def initial_state(self, batch_size: Any) -> State:
-        """Return the zero state: per layer a tuple of float32 arrays (batch, ...)."""
-        return tuple(initial_state(layer, batch_size) for layer in self.recurrent)
+        """Return the zero state: per layer a tuple of float32 arrays (batch, ...).
+
+        The memory of attention, where there is one, comes last.
+        """
+        state = tuple(initial_state(layer, batch_size) for layer in self.recurrent)
+        if self.attention is None:
+            return state
+        return (*state, self.attention.initial_memory(batch_size))
 
     def hidden(
         self, tokens: Any, state: State, training: bool = False
@@ -289,13 +306,17 @@ class RNNLM(StreamTraining):
             self.embedding(tokens, training=training), training=training
         )
         after, dropped, raw = [], x, x
-        for layer, dropout, before in zip(
-            self.recurrent, self.dropouts, state, strict=True
+        before, memory = state[: len(self.recurrent)], state[len(self.recurrent) :]
+        for layer, dropout, past in zip(
+            self.recurrent, self.dropouts, before, strict=True
         ):
-            raw, *now = layer(x, initial_state=list(before), training=training)
+            raw, *now = layer(x, initial_state=list(past), training=training)
             dropped = dropout(raw, training=training)
             x = connect(self.connections, x, dropped)
             after.append(tuple(ops.cast(array, "float32") for array in now))
+        if self.attention is not None:
+            x, remembered = self.attention(x, *memory)
+            after.append(remembered)
         return dropped, raw, x, tuple(after)
 
     def _projected(self, x: Any) -> Any:

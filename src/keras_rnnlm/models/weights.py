@@ -15,11 +15,12 @@ def named_weights(network: Any) -> dict[str, keras.Variable]:
     """Return the weights of an `RNNLM` by stable name, in fixed order.
 
     Names: `embedding.weight`, `recurrent.I.kernel`, `recurrent.I.recurrent_kernel`,
-    `recurrent.I.bias` or what a cell declares in their place, `projection.kernel`,
-    `output.kernel` (free output only; shape (width, vocabulary)) and `output.bias`. A
-    sampled output has `output.order`, the rank of each id and the id of each rank,
-    besides; an adaptive one `output.order`, `output.head_kernel`, `output.head_bias`,
-    and `output.projection_I`,
+    `recurrent.I.bias` or what a cell declares in their place, those of `attention`,
+    `projection.kernel`, `output.kernel` (free output only; shape (width, vocabulary))
+    and `output.bias`. A mixture has `output.prior_kernel`, `output.latent_kernel` and
+    `output.latent_bias` besides. A sampled output has `output.order`, the rank of each
+    id and the id of each rank, besides; an adaptive one `output.order`,
+    `output.head_kernel`, `output.head_bias`, and `output.projection_I`,
     `output.tail_I_kernel` and `output.tail_I_bias` of each cluster I. All are trained
     but the order.
     """
@@ -27,6 +28,9 @@ def named_weights(network: Any) -> dict[str, keras.Variable]:
     for i, layer in enumerate(network.recurrent):
         for name, variable in layer_weights(layer).items():
             named[f"recurrent.{i}.{name}"] = variable
+    if network.attention is not None:
+        for variable in network.attention.trainable_variables:
+            named[f"attention.{variable.name}"] = variable
     if network.projection is not None:
         named["projection.kernel"] = network.projection.kernel
     for variable in network.output_layer.trainable_variables:

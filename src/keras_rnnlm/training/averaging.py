@@ -14,6 +14,7 @@ the weights it began with.
 
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -34,10 +35,11 @@ class _Averaging:
         """Make the optimizer's variables and the step at which averaging begins."""
         if not getattr(self, "built", False):
             super().build(variables)  # type: ignore[misc]
+            # By an initializer: on TensorFlow this may run within a graph.
+            never = keras.initializers.Constant(NEVER)
             self.average_since = self.add_variable(  # type: ignore[attr-defined]
-                (), "zeros", dtype="int32", name="average_since"
+                (), never, dtype="int32", name="average_since"
             )
-            self.average_since.assign(NEVER)
 
     def _update_model_variables_moving_average(self, variables: Any) -> None:
         since = ops.convert_to_tensor(self.average_since)

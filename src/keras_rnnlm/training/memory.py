@@ -5,6 +5,7 @@ from pathlib import Path
 
 from keras_rnnlm.config import Settings
 from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.layers.attention import attention_weights
 from keras_rnnlm.layers.kernels.chunks import rows_for
 from keras_rnnlm.layers.make import parameters
 from keras_rnnlm.models.connections import input_widths
@@ -54,6 +55,7 @@ def parameters_of(settings: Settings, vocabulary_size: int) -> int:
         parameters(settings.cell, settings.cell_arguments, w, settings.units)
         for w in widths
     )
+    heads = attention_weights(last) if settings.attention else 0
     projected = settings.projection * last if settings.projection else 0
     last = settings.projection or last
     output = output_weights(
@@ -65,7 +67,7 @@ def parameters_of(settings: Settings, vocabulary_size: int) -> int:
         settings.mixtures,
         embedding,
     )
-    return vocabulary_size * embedding + recurrent + projected + output
+    return vocabulary_size * embedding + recurrent + heads + projected + output
 
 
 def check_memory(settings: Settings, vocabulary_size: int) -> None:

@@ -53,6 +53,7 @@ NETWORK_SETTINGS = (
     "embedding",
     "projection",
     "connections",
+    "attention",
     "dropout",
     "input_dropout",
     "output_dropout",
