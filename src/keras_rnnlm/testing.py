@@ -172,7 +172,7 @@ class _Check:
         """The plain loop over `step` against the loop that the layer took."""
         from keras_rnnlm.layers.kernels import ops_loop
 
-        outside, weights = self.layer._weights(False, "float32")
+        outside, weights = self.layer.weight_values(False, "float32")
         x = ops.transpose(ops.convert_to_tensor(self.x), (1, 0, 2))
         state = self.layer.initial_state(_BATCH)
         if self.cell.window:

@@ -136,7 +136,7 @@ class CellLayer(keras.layers.Layer):
         if earlier:
             before = ops.transpose(ops.cast(state[-1], x.dtype), (1, 0, 2))
             x, state = ops.concatenate([before, x], axis=0), state[:-1]
-        outside, weights = self._weights(bool(training), wide)
+        outside, weights = self.weight_values(bool(training), wide)
         projected = self.cell.project(x, outside)
         self.loop = self.planned_loop(projected.shape[0])
         hidden, last = dispatch.run_any(
@@ -153,7 +153,7 @@ class CellLayer(keras.layers.Layer):
         )
         return [result, *last] if self.return_state else result
 
-    def _weights(
+    def weight_values(
         self, training: bool, wide: str
     ) -> tuple[SimpleNamespace, LoopWeights]:
         """The weights for `project` and `read`, and those for the loop."""

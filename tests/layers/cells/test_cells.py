@@ -11,6 +11,7 @@ from keras_rnnlm import cell_registry
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers import CellLayer
 from keras_rnnlm.models.compiled import compiled
+from keras_rnnlm.testing import check_cell
 from tests.layers import reference
 from tests.layers.cells import references
 from tests.layers.check import check_layer
@@ -45,6 +46,12 @@ CASES: list[tuple[str, dict[str, Any], int]] = [
     ("lru", {}, INPUTS),
     ("lru", {"modes": 3}, INPUTS),
 ]
+
+
+# Compiling for JAX takes a second each; the first case of each cell is always run.
+SELDOM = [pytest.mark.slow] if keras.backend.backend() == "jax" else []
+FIRST = {name: case for case in reversed(CASES) for name in case[:1]}
+CHECKED = ("mogrifier_lstm", "qrnn", "slstm")
 
 
 def case_name(case: Any) -> str:
@@ -83,7 +90,14 @@ def test_every_cell_of_the_package_is_tested() -> None:
     assert {name for name, _, _ in CASES} == set(OWN)
 
 
-@pytest.mark.parametrize(("name", "options", "inputs"), CASES, ids=case_name)
+@pytest.mark.parametrize(
+    ("name", "options", "inputs"),
+    [
+        pytest.param(*case, marks=[] if FIRST[case[0]] is case else SELDOM)
+        for case in CASES
+    ],
+    ids=case_name,
+)
 def test_equals_the_equations(name: str, options: dict[str, Any], inputs: int) -> None:
     """Outputs, states and all gradients, from a state that is not zero."""
     layer = made(name, options, inputs)
@@ -126,7 +140,39 @@ def test_equals_the_equations(name: str, options: dict[str, Any], inputs: int) -
         np.testing.assert_allclose(g, e, rtol=2e-4, atol=3e-5)
 
 
-@pytest.mark.parametrize("name", ["mgu", "qrnn"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n in CHECKED else SELDOM) for n in OWN],
+)
+def test_passes_the_check_that_others_cells_go_through(name: str) -> None:
+    """Shapes, carried state, causality, finite differences: see `check_cell`."""
+    check_cell(cell_registry.make(name, None), inputs=(5 if name == "sru" else 8,))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n in CHECKED else SELDOM) for n in OWN],
+)
+def test_16_bit_products_cost_little_precision(name: str) -> None:
+    exact = made(name, {}, 8, units=8)
+    config = {**exact.get_config(), "dtype": "mixed_bfloat16"}
+    coarse = CellLayer.from_config(config)
+    coarse.build((None, None, 8))
+    coarse.set_weights(exact.get_weights())
+    x = some_inputs(12, 8)
+    found = [
+        compiled(layer, lambda x, layer=layer: layer(x))(x) for layer in (exact, coarse)
+    ]
+    (whole, *state), (near, *near_state) = found
+    assert keras.backend.standardize_dtype(near.dtype) == "bfloat16"
+    for e, g in zip([whole, *state], [near, *near_state], strict=True):
+        e, g = (ops.convert_to_numpy(ops.cast(a, "float32")) for a in (e, g))
+        assert np.abs(e - g).max() < 0.04 * max(1.0, np.abs(e).max())
+    for g in near_state:
+        assert keras.backend.standardize_dtype(g.dtype) == "float32"
+
+
+@pytest.mark.parametrize("name", ["qrnn"])
 def test_is_a_layer(name: str) -> None:
     layer = CellLayer(name, UNITS, return_sequences=True, seed=1, weight_dropout=0.2)
     count = len(layer.cell.weights(INPUTS, UNITS))
