@@ -22,7 +22,7 @@ from keras_rnnlm.models.folder import write_file
 
 NAME = "checkpoint.safetensors"
 _META = "keras_rnnlm_checkpoint"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass

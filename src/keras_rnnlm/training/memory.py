@@ -26,7 +26,8 @@ def needed_bytes(parameters: int, vocabulary_size: int, settings: Settings) -> i
     words = settings.output_samples or 2048
     words = words if settings.output == "sampled" else vocabulary_size
     softmaxes = (settings.mixtures or MIXTURES) if settings.output == "mixture" else 1
-    positions = settings.batch_size * settings.steps * softmaxes
+    longest = settings.steps + 2 * settings.steps_deviation
+    positions = settings.batch_size * longest * softmaxes
     most = rows_for(words)
     chunk = 2 * min(positions, most) * words
     if positions > most:
