@@ -248,7 +248,9 @@ class LanguageModel:
         if train is not None:
             text = self._encoded(train, encoding)
             told = None if progress is None else partial(progress, "measuring")
-            scale = measure_scale(sources.network, text, progress=told)
+            scale = measure_scale(
+                sources.network, text, seconds=seconds / 8, progress=told
+            )
             sources = dataclasses.replace(sources, scale=scale)
         seconds = max(seconds - (time.monotonic() - begun), 0.0)
         text = self._encoded(valid, encoding)

@@ -23,9 +23,9 @@ def brute_force(
         if first == t:
             found.append(-np.log(V))
             continue
-        weights = [np.exp(cache.theta * hidden[t] @ hidden[i]) for i in range(first, t)]
-        same = [w for w, i in zip(weights, range(first, t)) if words[i] == words[t]]  # noqa: B905
-        found.append(np.log(sum(same) / sum(weights)) if same else -np.inf)
+        weights = np.exp(cache.theta * (hidden[first:t] @ hidden[t]))
+        share = weights[words[first:t] == words[t]].sum() / weights.sum()
+        found.append(np.log(share) if share else -np.inf)
     return np.array(found)
 
 
@@ -56,6 +56,8 @@ def test_the_sums_written_out(
         )
         for cache, row in zip(caches, found, strict=True):
             expected = brute_force(hidden.astype(np.float64), words, cache)
+            # What float32 cannot hold counts as nothing.
+            row[row < -80] = expected[expected < -80] = -np.inf
             np.testing.assert_allclose(row, expected, atol=2e-4)
 
 

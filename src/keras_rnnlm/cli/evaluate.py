@@ -1,13 +1,32 @@
-"""`rnnlm evaluate`: perplexity and the other figures of a model on a text."""
+"""`rnnlm evaluate`: perplexity and the other figures of a model on a text.
+
+The figures of the plain forward pass always come first and are never replaced. What is
+added at evaluation time follows line by line, in JSON as the list `additions`: each
+with `name`, the figures, `seconds` and `settings`.
+"""
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from keras_rnnlm.cli.additions import (
+    line_rows,
+    load_ngram,
+    ngram_options,
+    parse_settings,
+    part,
+    working,
+)
 from keras_rnnlm.cli.base import Verb
 from keras_rnnlm.cli.figures import report_rows
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.wording import table
+from keras_rnnlm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from keras_rnnlm.language_model import LanguageModel
+    from keras_rnnlm.scoring.system import LineReport
 
 
 @click.command(cls=Verb, short_help="Measure how well a model predicts a text.")
@@ -28,6 +47,28 @@ from keras_rnnlm.cli.wording import table
     type=click.Choice(["float32", "bfloat16", "int8"]),
     help="Measure the model as `rnnlm generate --weights` uses it.",
 )
+@click.option("--temperature", type=float, help="Of the softmax; 1 changes nothing.")
+@click.option(
+    "--dynamic",
+    is_flag=True,
+    help="Dynamic evaluation: the model goes on learning from what it has scored.",
+)
+@click.option(
+    "--cache", is_flag=True, help="Continuous cache: recent words are likelier."
+)
+@ngram_options
+@click.option(
+    "--system",
+    is_flag=True,
+    help="All additions, with the settings that `rnnlm tune-evaluation` stored.",
+)
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting of an addition, such as dynamic.rate=0.1 or cache.weight=0.2.",
+)
 @click.option("--encoding", default="utf-8", show_default=True, help="Of the texts.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @import_option
@@ -39,8 +80,16 @@ def evaluate(
     weights: str | None,
     encoding: str,
     as_json: bool,
+    sets: tuple[str, ...],
+    **asked: Any,
 ) -> None:
-    """Measure how well MODEL predicts TEXT... (files, folders, or - for stdin)."""
+    """Measure how well MODEL predicts TEXT... (files, folders, or - for stdin).
+
+    Additions (--dynamic, --cache, ...) are reported on lines of their own, each with
+    what the lines above it have and one thing more.
+    """
+    settings = parse_settings(sets)
+    _check(asked, settings, texts, weights)
     from keras_rnnlm.cli.progress import reading
     from keras_rnnlm.language_model import load
     from keras_rnnlm.program_cache import keep_programs
@@ -58,10 +107,95 @@ def evaluate(
             progress=progress,
         )
     figures = {**report.to_dict(), "weights": weights or "float32"}
+    lines = []
+    if _wanted(asked):
+        lines = _additions(lm, texts, encoding, asked, settings, report.protocol)
+        figures["additions"] = [line.to_dict() for line in lines]
     if as_json:
         click.echo(json.dumps(figures, ensure_ascii=False))
     else:
         rows = report_rows(figures)
         if weights is not None:
             rows.insert(1, ("weights", weights))
+        rows += line_rows(lines, report.perplexity)
         click.echo(table(rows))
+
+
+def _wanted(asked: dict[str, Any]) -> bool:
+    given = {name: value for name, value in asked.items() if name != "train_texts"}
+    temperature = given.pop("temperature")
+    return temperature is not None or any(given.values())
+
+
+def _check(
+    asked: dict[str, Any],
+    settings: dict[str, Any],
+    texts: tuple[str, ...],
+    weights: str | None,
+) -> None:
+    """Refuse what cannot go together, before anything is loaded."""
+    names = ("temperature", "mc_dropout", "ngram")
+    others = [name for name in names if asked[name] is not None]
+    others += [name for name in ("dynamic", "cache") if asked[name]]
+    if asked["system"] and (others or settings):
+        what = others[0].replace("_", "-") if others else "set"
+        raise click.UsageError(
+            "--system uses the settings that are stored with the model; leave "
+            f"--{what} out, or --system."
+        )
+    for key in settings:
+        name = key.partition(".")[0]
+        if not asked[name]:
+            option = name.replace("_", "-")
+            raise ConfigError(
+                f"--set {key} expects --{option} beside it, received none. Add "
+                f"--{option}, or leave the setting out."
+            )
+    if not _wanted(asked):
+        return
+    if "-" in texts:
+        raise click.UsageError(
+            "Additions read the text again, which standard input cannot be. Write it "
+            "to a file first."
+        )
+    if weights is not None:
+        raise click.UsageError(
+            "--weights packs the network, which then has the plain figures alone; "
+            "leave it out, or what is added."
+        )
+
+
+def _additions(
+    lm: "LanguageModel",
+    texts: tuple[str, ...],
+    encoding: str,
+    asked: dict[str, Any],
+    settings: dict[str, Any],
+    protocol: str,
+) -> "list[LineReport]":
+    from keras_rnnlm.language_model import load
+    from keras_rnnlm.scoring.cache import CacheSettings
+    from keras_rnnlm.scoring.learning import DynamicSettings
+
+    order = part(settings, "ngram").get("order")
+    dynamic, cache = part(settings, "dynamic"), part(settings, "cache")
+    ngram = load_ngram(lm, asked["ngram"], asked["train_texts"], encoding, order)
+    with working() as progress:
+        return lm.evaluate_additions(
+            texts,
+            static=protocol != "carry",
+            system=asked["system"],
+            temperature=asked["temperature"],
+            dynamic=DynamicSettings(**dynamic) if dynamic else asked["dynamic"],
+            cache=CacheSettings(**cache) if cache else asked["cache"],
+            mc_dropout=asked["mc_dropout"] or 0,
+            ensemble=[load(folder) for folder in asked["ensemble"]],
+            ngram=ngram,
+            weights={
+                key.removesuffix(".weight"): value
+                for key, value in settings.items()
+                if key.endswith(".weight")
+            },
+            encoding=encoding,
+            progress=progress,
+        )

@@ -31,6 +31,7 @@ from keras_rnnlm.cli.info import info
 from keras_rnnlm.cli.recipes import recipes
 from keras_rnnlm.cli.score import score
 from keras_rnnlm.cli.train import train
+from keras_rnnlm.cli.tune_evaluation import tune_evaluation
 from keras_rnnlm.errors import RNNLMError, nearest
 
 USERS_FAULT = 2
@@ -50,7 +51,17 @@ def rnnlm() -> None:
     """
 
 
-for _verb in (demo, train, evaluate, score, generate, info, recipes, bench):
+for _verb in (
+    demo,
+    train,
+    evaluate,
+    tune_evaluation,
+    score,
+    generate,
+    info,
+    recipes,
+    bench,
+):
     rnnlm.add_command(_verb)
 
 

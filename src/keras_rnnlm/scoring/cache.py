@@ -11,7 +11,8 @@ h_i that made it and the token x_{i+1} that came. With the present hidden vector
 The cache holds only what the stream it reads has shown, and is empty at the beginning
 of each file; there p_cache is the same for all words of the vocabulary, so that it is a
 distribution everywhere. A word that is not in the cache has p_cache = 0, a natural
-logarithm of minus infinity: the cache is of use in a mixture alone.
+logarithm of minus infinity: the cache is of use in a mixture alone. (So has one whose
+nearest key counts less than 1e-38 of the nearest of all, which float32 cannot hold.)
 
 A block of predictions is one product of its hidden vectors with those of the window and
 of the block itself; each prediction then sees its own `window` of them.
@@ -113,10 +114,10 @@ class CacheBank:
         found = self._look_up(keys, beside, words, self._thetas, self._windows)
         kept = slice(count, count + self._window)
         self._keys, self._words = keys[kept], beside[kept]
-        log_probabilities = ops.convert_to_numpy(found)[:, :count].astype(np.float64)
-        empty = np.isnan(log_probabilities)
-        log_probabilities[empty] = -np.log(self._vocabulary_size)
-        return log_probabilities
+        logs: NDArray[np.float64]
+        logs = ops.convert_to_numpy(found)[:, :count].astype(np.float64)
+        logs[np.isnan(logs)] = -np.log(self._vocabulary_size)
+        return logs
 
 
 def _look_up(
@@ -152,17 +153,10 @@ def _look_up(
     found = []
     for c in range(windows.shape[0]):
         seen = ops.logical_and(filled, age <= windows[c])
-        scores = thetas[c] * nearness
-        everything = _log_sum_exp(scores, seen)
-        matches = _log_sum_exp(scores, ops.logical_and(seen, same))
-        found.append(matches - everything)  # without any key, infinities: no number
+        # The nearest key has the largest term under every theta.
+        nearest = ops.max(ops.where(seen, nearness, -np.inf), axis=-1, keepdims=True)
+        terms = ops.where(seen, ops.exp(thetas[c] * (nearness - nearest)), 0.0)
+        everything = ops.sum(terms, axis=-1)
+        matches = ops.sum(ops.where(same, terms, 0.0), axis=-1)
+        found.append(ops.log(matches / everything))  # 0 / 0 without any key
     return ops.stack(found)
-
-
-def _log_sum_exp(scores: Any, counted: Any) -> Any:
-    """Return log sum exp over the last axis of what counts; -inf where nothing does."""
-    nothing = ops.full_like(scores, -np.inf)
-    largest = ops.max(ops.where(counted, scores, nothing), axis=-1, keepdims=True)
-    shift = ops.where(ops.isfinite(largest), largest, ops.zeros_like(largest))
-    terms = ops.where(counted, ops.exp(scores - shift), ops.zeros_like(scores))
-    return ops.squeeze(shift, axis=-1) + ops.log(ops.sum(terms, axis=-1))

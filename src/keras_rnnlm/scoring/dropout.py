@@ -128,20 +128,18 @@ def dropout_seeds(network: keras.Model) -> list[Any]:
             "Expected a model with its own weights for Monte Carlo dropout, received "
             f"one with packed {network.weights} weights. Leave out --weights."
         )
-    # A sampled output draws words, not masks.
-    drawing = {id(variable) for variable in network.output_layer.variables}
-    found = [
-        variable
-        for variable in network.non_trainable_variables
-        if "seed_generator_state" in variable.path and id(variable) not in drawing
-    ]
-    if not found:
+    rates = {k: v for k, v in network.get_config().items() if k.endswith("dropout")}
+    if not any(rates.values()):
         raise InputError(
             "Expected a network that was trained with dropout for Monte Carlo dropout, "
             "received one whose rates are all 0. Leave out --mc-dropout, or train with "
             "--set dropout=0.2."
         )
-    return found
+    return [
+        variable
+        for variable in network.non_trainable_variables
+        if "seed_generator_state" in variable.path
+    ]
 
 
 def _dropped_chunk(

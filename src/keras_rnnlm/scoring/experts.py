@@ -79,4 +79,5 @@ def fit_weights(experts: Sequence[Floats]) -> Floats:
         before, weights = weights, total / p.shape[1]
         if np.abs(weights - before).max() < 1e-6:
             break
-    return weights / weights.sum()
+    found: Floats = weights / weights.sum()
+    return found

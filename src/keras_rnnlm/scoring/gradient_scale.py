@@ -6,6 +6,7 @@ RMS_g divided by its mean over all weights, so the number of lanes of a minibatc
 makes all gradients smaller alike, hardly matters.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from keras_rnnlm.scoring.scorer import Progress
 LANES = 16
 STEPS = 20
 MOST_TOKENS = 100_000
+LEAST_BATCHES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,7 @@ def measure_scale(
     network: keras.Model,
     text: EncodedText,
     most_tokens: int = MOST_TOKENS,
+    seconds: float | None = None,
     progress: Progress | None = None,
 ) -> GradientScale:
     """Measure the scale of gradients on training text.
@@ -71,6 +74,7 @@ def measure_scale(
         network: An `RNNLM` in float32.
         text: The text it was trained on.
         most_tokens: Most predictions to look at.
+        seconds: Stop after about this time, but not before a few minibatches.
         progress: Called with the numbers of predictions done and of all.
 
     Raises:
@@ -87,7 +91,12 @@ def measure_scale(
     batches = max(1, min(each, most_tokens // lanes) // STEPS)
     begins = first + each * np.arange(lanes)
     state, sums = network.initial_state(lanes), None
+    begun, read = time.monotonic(), 0
     for i in range(batches):
+        if seconds is not None and i >= LEAST_BATCHES and i % LEAST_BATCHES == 0:
+            ops.convert_to_numpy((sums or [])[0])  # wait: steps are not waited for
+            if time.monotonic() - begun > seconds:
+                break
         places = begins[:, None] + i * STEPS + np.arange(STEPS)
         inputs = np.asarray(text.ids[places - 1], np.int32)
         targets = np.asarray(text.ids[places], np.int32)
@@ -95,7 +104,8 @@ def measure_scale(
         state, sums = add_squares(network, inputs, targets, state, sums)
         if progress is not None:
             progress((i + 1) * lanes * STEPS, batches * lanes * STEPS)
-    roots = [np.sqrt(ops.convert_to_numpy(s) / batches) for s in sums or []]
+        read = i + 1
+    roots = [np.sqrt(ops.convert_to_numpy(s) / read) for s in sums or []]
     total = sum(float(np.sum(root, dtype=np.float64)) for root in roots)
     mean = total / sum(root.size for root in roots)
     if not 0 < mean < np.inf:

@@ -1,7 +1,7 @@
 """The search for the settings of a ladder, on validation text and within a time.
 
-1. One pass of the network as it stands gives the temperature, and the best of a grid of
-   caches with its weight by EM.
+1. One pass of the network as it stands, on as much of the text as a fifth of the time
+   allows, gives the temperature and the best of a grid of caches.
 2. Dynamic evaluation is searched by trials: the rate by doubling and halving, then the
    decay, then the length of a segment, each from the best found so far. A trial reads
    as much of the validation text, from its beginning and in order, as lets about a
@@ -32,6 +32,7 @@ from keras_rnnlm.scoring.ensemble import weights_hash
 from keras_rnnlm.scoring.experts import Floats, fit_weights, mix
 from keras_rnnlm.scoring.learning import DynamicSettings
 from keras_rnnlm.scoring.passes import (
+    BLOCK,
     PassScores,
     Reader,
     StaticReader,
@@ -111,6 +112,7 @@ class _Search:
 
     def run(self) -> Tuned:
         """Search; see the module."""
+        self._total = self._within(0.2 * self._seconds)
         static = self._pass(None, GRID, self._total, self._caches)
         line = Line("temperature", lowest(GRID, static.nats.sum(axis=1)))
         ladder = [line]
@@ -164,6 +166,15 @@ class _Search:
                 self._progress(what, done, total)
 
         return run_pass(reader, network, self._text, caches, told, most)
+
+    def _within(self, seconds: float) -> int:
+        """Return how many predictions a pass with all caches may look at."""
+        sample = min(self._total, 2 * BLOCK)
+        self._pass(None, GRID, sample, self._caches)  # to compile
+        begun = time.monotonic()
+        self._pass(None, GRID, sample, self._caches)
+        most = int(sample * seconds / (time.monotonic() - begun))
+        return min(max(most, LEAST), self._total)
 
     def _cache_grid(self) -> list[CacheSettings]:
         """Return caches to try, their thetas by the size of the hidden vectors."""
@@ -264,7 +275,7 @@ class _Search:
             if trial["segment"] == dynamic.segment
         ]
         most = int(0.5 * min(speeds) * self._left())
-        used = max(trial["predictions"] for trial in self._trials)
+        used = max(int(trial["predictions"]) for trial in self._trials)
         return min(max(most, used), self._total)
 
     def _left(self) -> float:
@@ -349,7 +360,8 @@ def _climb(
         moved = False
         while 0 <= place + direction < len(values):
             value = values[place + direction]
-            candidate = dataclasses.replace(settings, **{name: value})
+            changed: dict[str, Any] = {name: value}
+            candidate = dataclasses.replace(settings, **changed)
             if not (found := tried(candidate)) < best:
                 break
             best, settings, moved = found, candidate, True
@@ -362,12 +374,16 @@ def _climb(
 def _at(scores: PassScores, temperature: float) -> Floats:
     """Return log-probabilities at a temperature between those of the grid.
 
-    Interpolated between the two grid points around it, close enough for weights.
+    On the parabola through the three nearest points, close enough for weights.
     """
-    place = int(np.clip(np.searchsorted(GRID, temperature), 1, len(GRID) - 1))
-    low, high = GRID[place - 1], GRID[place]
-    share = (temperature - low) / (high - low)
-    return -((1 - share) * scores.nats[place - 1] + share * scores.nats[place])
+    near = np.argsort(np.abs(np.array(GRID) - temperature))[:3]
+    x = np.array(GRID)[near]
+    result = np.zeros(scores.nats.shape[1])
+    for i, place in enumerate(near):
+        others = np.delete(x, i)
+        share = np.prod((temperature - others) / (x[i] - others))
+        result -= share * scores.nats[place]
+    return result
 
 
 def _mixed(experts: dict[str, Floats], line: Line) -> Floats:

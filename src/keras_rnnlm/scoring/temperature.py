@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from keras_rnnlm.errors import ConfigError
 
-GRID = (0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3)
+GRID = (0.8, 0.9, 1.0, 1.1, 1.2, 1.35)
 
 
 def checked_temperatures(temperatures: Sequence[float]) -> tuple[float, ...]:

@@ -86,8 +86,8 @@ def add_squares(
 ) -> tuple[Any, Arrays]:
     """See `learning.add_squares`."""
     even = np.full(targets.shape, 1 / targets.size, np.float32)
-    given = map(tf.convert_to_tensor, (inputs, targets, even))
-    _, _, state, gradients = _differentiate(network, *given, state)
+    x, y, w = (tf.convert_to_tensor(array) for array in (inputs, targets, even))
+    _, _, state, gradients = _differentiate(network, x, y, w, state)
     squares = [tf.square(gradient) for gradient in gradients]
     if sums is not None:
         squares = [s + square for s, square in zip(sums, squares, strict=True)]

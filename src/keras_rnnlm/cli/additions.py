@@ -1,0 +1,193 @@
+"""The options of what is added at evaluation time, and how its lines are shown."""
+
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keras_rnnlm.cli.wording import figure
+from keras_rnnlm.errors import ConfigError, InputError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from keras_rnnlm.language_model import LanguageModel
+    from keras_rnnlm.scoring.ngram import NGramModel
+    from keras_rnnlm.scoring.system import LineReport
+
+KEYS = {
+    "dynamic.rate": float,
+    "dynamic.decay": float,
+    "dynamic.segment": int,
+    "dynamic.scaled": bool,
+    "dynamic.epsilon": float,
+    "cache.window": int,
+    "cache.theta": float,
+    "cache.weight": float,
+    "ngram.weight": float,
+    "ngram.order": int,
+    "mc_dropout.weight": float,
+}
+TITLES = {
+    "static": "plain",
+    "temperature": "temperature",
+    "dynamic": "dynamic evaluation",
+    "mc_dropout": "Monte Carlo dropout",
+    "ensemble": "ensemble",
+    "cache": "cache",
+    "ngram": "n-gram model",
+}
+
+
+def ngram_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where experts beside the model come from."""
+    for option in (
+        click.option(
+            "--ensemble",
+            multiple=True,
+            metavar="FOLDER",
+            type=click.Path(),
+            help="Another model with the same tokenizer; may be repeated.",
+        ),
+        click.option(
+            "--train",
+            "train_texts",
+            multiple=True,
+            metavar="TEXT",
+            type=click.Path(),
+            help="The text MODEL was trained on; may be repeated.",
+        ),
+        click.option(
+            "--ngram",
+            metavar="ARPA|fit",
+            help="Mix in an n-gram model: an ARPA file, or `fit` for one of --train.",
+        ),
+        click.option(
+            "--mc-dropout",
+            type=click.IntRange(min=1),
+            metavar="K",
+            help="Average the probabilities of K passes with dropout.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """Read `--set KEY=VALUE` pairs.
+
+    Raises:
+        ConfigError: For an unknown key or a value of another kind.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or key not in KEYS:
+            raise ConfigError(
+                f"Expected --set KEY=VALUE with a key among {', '.join(KEYS)}; "
+                f"received '{pair}'.{nearest(key, KEYS)}"
+            )
+        kind = KEYS[key]
+        truths = {"true": True, "false": False}
+        try:
+            found[key] = truths[value.lower()] if kind is bool else kind(value)
+        except (KeyError, ValueError):
+            wanted = {float: "a number", int: "a whole number", bool: "true or false"}
+            raise ConfigError(
+                f"Expected {wanted[kind]} for {key}, received '{value}'."
+            ) from None
+    return found
+
+
+def part(settings: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the settings of `name` without its prefix, its weight left out."""
+    prefix = f"{name}."
+    return {
+        key.removeprefix(prefix): value
+        for key, value in settings.items()
+        if key.startswith(prefix) and key != f"{prefix}weight"
+    }
+
+
+def load_ngram(
+    lm: "LanguageModel",
+    wanted: str | None,
+    train: Sequence[str],
+    encoding: str,
+    order: int | None = None,
+) -> "NGramModel | None":
+    """Return the n-gram model that `--ngram` asks for.
+
+    Raises:
+        InputError: For `fit` without a training text.
+    """
+    from keras_rnnlm.data.store import encode_files
+    from keras_rnnlm.data.text import find_files
+    from keras_rnnlm.scoring.additions import default_order
+    from keras_rnnlm.scoring.ngram import NGramModel
+
+    if wanted is None:
+        return None
+    if wanted != "fit":
+        return NGramModel.read_arpa(wanted, lm.tokenizer)
+    if not train:
+        raise InputError(
+            "--ngram fit expects the text to count in, received none. Give it with "
+            "--train, or an ARPA file."
+        )
+    text = encode_files(find_files(list(train), encoding), lm.tokenizer)
+    order = order or default_order(lm.tokenizer.kind)
+    return NGramModel.fit(text, lm.tokenizer.vocabulary_size, order)
+
+
+@contextmanager
+def working() -> "Iterator[Callable[[str, int, int], None]]":
+    """Show a bar for each part of the work, on a terminal."""
+    from keras_rnnlm.cli.progress import reading
+
+    with reading("evaluating") as progress:
+        yield lambda what, done, total: progress(done, total)
+
+
+def line_rows(
+    reports: "Sequence[LineReport]", static: float | None
+) -> list[tuple[str, str]]:
+    """Return (name, value) rows for the lines of a ladder.
+
+    Args:
+        reports: The lines.
+        static: Perplexity of the plain forward pass under the protocol `carry`.
+    """
+    rows = []
+    for i, report in enumerate(reports):
+        title = TITLES[report.line.name]
+        gain = "" if static is None else f" ({report.perplexity / static - 1:+.1%})"
+        rows.append(
+            (
+                f"{'+ ' if i else ''}{title}",
+                f"{figure(report.perplexity)}{gain}, {report.seconds:.1f} s"
+                f"  [{_settings(report)}]",
+            )
+        )
+    return rows
+
+
+def _settings(report: "LineReport") -> str:
+    """Return what the thing that a line adds is set to; the rest is in the JSON."""
+    line, shares = report.line, dict(report.line.weights)
+    d, cache = line.dynamic, line.cache
+    if line.name == "dynamic" and d is not None:
+        form = "scaled " if d.scaled else ""
+        words = [f"{form}rate {d.rate:.3g}, decay {d.decay:.3g}, segment {d.segment}"]
+    elif line.name == "cache" and cache is not None:
+        words = [f"window {cache.window}, theta {cache.theta:.3g}"]
+    elif line.name == "mc_dropout":
+        words = [f"{line.passes} passes"]
+    else:
+        words = []
+    if len(shares) > 1:
+        words.append("weights " + ", ".join(f"{n} {w:.3g}" for n, w in shares.items()))
+    elif line.temperature != 1 or not words:
+        words.append(f"temperature {line.temperature:.3g}")
+    return "; ".join(words)

@@ -1,0 +1,88 @@
+"""`rnnlm tune-evaluation`: searches what is added to a model at evaluation time."""
+
+import json
+from typing import Any
+
+import click
+
+from keras_rnnlm.cli.additions import TITLES, load_ngram, ngram_options, working
+from keras_rnnlm.cli.base import Verb
+from keras_rnnlm.cli.imports import import_option
+from keras_rnnlm.cli.wording import figure, table
+
+
+@click.command(
+    "tune-evaluation",
+    cls=Verb,
+    short_help="Search dynamic evaluation, cache and weights.",
+)
+@click.argument("model", type=click.Path())
+@click.argument("valid", metavar="VALID...", nargs=-1, required=True, type=click.Path())
+@ngram_options
+@click.option(
+    "--ngram-order",
+    type=click.IntRange(min=1),
+    help="Of --ngram fit; 5, for characters 7, by default.",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="About how long the search may take.",
+)
+@click.option("--encoding", default="utf-8", show_default=True, help="Of the texts.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@import_option
+def tune_evaluation(
+    model: str, valid: tuple[str, ...], minutes: float, as_json: bool, **options: Any
+) -> None:
+    """Search how MODEL is best evaluated, on validation text VALID..., and store it.
+
+    Temperature, dynamic evaluation and continuous cache always; with --train dynamic
+    evaluation in its scaled form too; with --ngram, --ensemble and --mc-dropout the
+    weights of those. `rnnlm evaluate MODEL TEXT --system` then uses what was found.
+    Give validation text, never the text whose figures you will report.
+    """
+    import math
+    import time
+
+    from keras_rnnlm.language_model import load
+    from keras_rnnlm.program_cache import keep_programs
+    from keras_rnnlm.scoring.tuned_files import write_tuned
+
+    begun = time.monotonic()
+    keep_programs()
+    lm = load(model)
+    encoding = options["encoding"]
+    train = options["train_texts"]
+    ngram = load_ngram(lm, options["ngram"], train, encoding, options["ngram_order"])
+    with working() as progress:
+        tuned = lm.tune_evaluation(
+            valid,
+            train or None,
+            seconds=max(60 * minutes - (time.monotonic() - begun), 0.0),
+            mc_dropout=options["mc_dropout"] or 0,
+            ensemble=[load(folder) for folder in options["ensemble"]],
+            ngram=ngram,
+            encoding=encoding,
+            progress=progress,
+        )
+    write_tuned(model, tuned, lm.tokenizer)
+    found = {
+        "lines": [line.to_dict() for line in tuned.lines],
+        "record": dict(tuned.record),
+        "seconds": time.monotonic() - begun,
+    }
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+        return
+    losses = tuned.record["losses"]
+    rows = [("plain", figure(math.exp(losses["static"])))]
+    rows += [
+        (f"+ {TITLES[line.name]}", figure(math.exp(losses[line.name])))
+        for line in tuned.lines
+    ]
+    rows.append(("stored in", f"{model} ({found['seconds']:.0f} s)"))
+    click.echo("Perplexity on the validation text, as far as it was read:", err=True)
+    click.echo(table(rows))

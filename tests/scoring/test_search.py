@@ -1,0 +1,172 @@
+"""The search, the ladder it finds, and the files that keep it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.data.encoded_text import EncodedText
+from keras_rnnlm.errors import FolderError, InputError
+from keras_rnnlm.language_model import LanguageModel, load
+from keras_rnnlm.models.rnn_lm import RNNLM
+from keras_rnnlm.scoring.ensemble import weights_hash
+from keras_rnnlm.scoring.gradient_scale import measure_scale
+from keras_rnnlm.scoring.learning import DynamicSettings
+from keras_rnnlm.scoring.ngram import NGramModel
+from keras_rnnlm.scoring.search import _climb, search
+from keras_rnnlm.scoring.system import Sources, evaluate_lines
+from keras_rnnlm.scoring.tuned import Line, Tuned
+from keras_rnnlm.scoring.tuned_files import read_tuned
+
+WORDS = ["tea", "sun", "sea", "cat", "dog", "sky", "owl", "fox", "elm", "oak"]
+
+
+def story(lines: int, seed: int) -> str:
+    """Lines about few things at a time, as cache and learning like it."""
+    rng = np.random.default_rng(seed)
+    written = []
+    for _ in range(lines // 10):
+        topic = rng.choice(WORDS, 3)
+        written += [" ".join(rng.choice(topic, 6)) + "\n" for _ in range(10)]
+    return "".join(written).rstrip("\n")
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return Corpus.from_texts(
+        [story(200, 0)], valid=[story(60, 1)], test=[story(40, 2)], tokenizer="word"
+    )
+
+
+@pytest.fixture(scope="module")
+def network(corpus: Corpus) -> RNNLM:
+    return RNNLM(corpus.vocabulary_size, units=8, layers=1, dropout=0.1, seed=3)
+
+
+@pytest.fixture(scope="module")
+def tuned(corpus: Corpus, network: RNNLM) -> Tuned:
+    ngram = NGramModel.fit(corpus.train, corpus.vocabulary_size, 3)
+    sources = Sources(network, measure_scale(network, corpus.train), ngram)
+    return search(sources, corpus.valid, seconds=6.0, passes=2)
+
+
+def test_every_line_gains_on_validation_text_and_on_other_text(
+    tuned: Tuned, corpus: Corpus, network: RNNLM
+) -> None:
+    names = [line.name for line in tuned.lines]
+    assert names[:2] == ["temperature", "dynamic"]
+    assert set(names) >= {"cache"}
+    losses = [tuned.record["losses"][name] for name in ["static", *names]]
+    assert losses == sorted(losses, reverse=True)
+    assert len(tuned.record["trials"]) >= 4
+    sources = Sources(network, tuned.scale, tuned.ngram)
+    found = evaluate_lines(sources, corpus.valid, [Line("static"), *tuned.lines])
+    for report, loss in zip(found, losses, strict=True):
+        assert report.figures["loss"] == pytest.approx(loss, abs=2e-3)
+        assert report.seconds > 0
+    test = evaluate_lines(sources, corpus.test, [Line("static"), *tuned.lines])
+    assert test[-1].perplexity < 0.8 * test[0].perplexity
+
+
+def test_a_climb_finds_the_top_and_tries_nothing_twice_in_vain() -> None:
+    asked = []
+
+    def loss(settings: DynamicSettings) -> float:
+        asked.append(settings.decay)
+        return abs(settings.decay - 0.3)
+
+    values = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+    found, best = _climb(DynamicSettings(decay=0.1), "decay", values, loss)
+    assert (found, best.decay) == (0.0, 0.3)
+    assert asked == [0.1, 0.2, 0.3, 0.4]
+    found, best = _climb(DynamicSettings(decay=0.5), "decay", values, loss)
+    assert best.decay == 0.3
+
+
+def test_settings_live_in_the_folder_of_the_model(
+    tuned: Tuned, corpus: Corpus, network: RNNLM, tmp_path: Path
+) -> None:
+    lm = LanguageModel(network, corpus.tokenizer)
+    lm.save(tmp_path / "old")
+    assert load(tmp_path / "old").tuned is None
+    with pytest.raises(InputError, match="tune-evaluation"):
+        load(tmp_path / "old").evaluate_additions(corpus.test, system=True)
+
+    lm.tuned = tuned
+    lm.save(tmp_path / "new")
+    again = load(tmp_path / "new")
+    assert again.tuned is not None
+    assert again.tuned.lines == tuned.lines
+    assert again.tuned.record == json.loads(json.dumps(tuned.record))
+    first = lm.evaluate_additions(corpus.test, system=True)
+    second = again.evaluate_additions(corpus.test, system=True)
+    for one, other in zip(first, second, strict=True):
+        # An ARPA file holds its logarithms in decimal digits.
+        assert other.figures["nats"] == pytest.approx(one.figures["nats"], rel=1e-5)
+    # The static figure is what it was.
+    assert again.evaluate(corpus.test).nats == lm.evaluate(corpus.test).nats
+
+
+def test_damaged_settings_and_those_of_other_weights(
+    tuned: Tuned, corpus: Corpus, tmp_path: Path
+) -> None:
+    other = RNNLM(corpus.vocabulary_size, units=8, layers=1, seed=4)
+    lm = LanguageModel(other, corpus.tokenizer)
+    lm.tuned = tuned
+    with pytest.raises(InputError, match="searched for others"):
+        lm.evaluate_additions(corpus.test, dynamic=True)
+    lm.save(tmp_path / "model")  # what is worth nothing is left out
+    assert load(tmp_path / "model").tuned is None
+
+    lm.tuned = Tuned(tuned.lines[:1], weights_hash(other))
+    lm.save(tmp_path / "model")
+    path = tmp_path / "model" / "evaluation.json"
+    path.write_text(path.read_text().replace("temperature", "temperatura", 1))
+    broken = load(tmp_path / "model")
+    assert broken.evaluate(corpus.test).nats > 0  # which needs none of it
+    with pytest.raises(FolderError, match="damaged"):
+        broken.evaluate_additions(corpus.test, dynamic=True)
+    path.unlink()
+    assert read_tuned(tmp_path / "model", corpus.tokenizer) is None
+
+
+def test_an_ensemble_is_the_mean_of_its_members(corpus: Corpus) -> None:
+    models = [
+        LanguageModel(
+            RNNLM(corpus.vocabulary_size, units=8, layers=1, seed=seed),
+            corpus.tokenizer,
+        )
+        for seed in (5, 6, 7)
+    ]
+    (report,) = models[0].evaluate_additions(corpus.test, ensemble=models[1:])
+    p = np.mean([probabilities(m.network, corpus.test) for m in models], axis=0)
+    assert report.figures["nats"] == pytest.approx(-np.log(p).sum(), rel=1e-6)
+    assert sorted(report.line.weights.values()) == pytest.approx([1 / 3] * 3)
+    # Searched weights know a member by its weights: another one will not do.
+    best = models[0].tune_evaluation(corpus.valid, seconds=0.5, ensemble=[models[1]])
+    if "ensemble" in [line.name for line in best.lines]:
+        with pytest.raises(InputError, match="member:"):
+            models[0].evaluate_additions(corpus.test, system=True, ensemble=[models[2]])
+
+
+def probabilities(network: RNNLM, text: EncodedText) -> np.ndarray:
+    inputs = np.asarray(text.ids[None, :-1], np.int32)
+    logs, _ = network.step(inputs, network.initial_state(1))
+    rows = ops.convert_to_numpy(logs)[0].astype(np.float64)
+    return np.exp(rows[np.arange(len(rows)), text.ids[1:]])
+
+
+def test_members_of_other_tokens(corpus: Corpus) -> None:
+    lm = LanguageModel(
+        RNNLM(corpus.vocabulary_size, units=4, layers=1), corpus.tokenizer
+    )
+    for texts in (["tea sun moon"], [story(200, 0).replace("tea", "ink")]):
+        other = Corpus.from_texts(texts, tokenizer="word")
+        stranger = LanguageModel(
+            RNNLM(other.vocabulary_size, units=4, layers=1), other.tokenizer
+        )
+        with pytest.raises(InputError, match="the same tokenizer"):
+            lm.evaluate_additions(corpus.test, ensemble=[stranger])
