@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import named_weights, weight_arrays
+from tests.conftest import only_on
 from tests.models.tiny import stream
 
 CELLS = ("simple_rnn", "lstm", "gru")
@@ -198,6 +199,31 @@ def test_configuration_round_trip() -> None:
     assert again.get_config() == model.get_config()
     for name, array in weight_arrays(model).items():
         np.testing.assert_array_equal(array, weight_arrays(again)[name])
+
+
+def test_gradients_of_recurrent_weights_are_not_rounded_to_16_bits() -> None:
+    only_on("jax")
+    import jax
+    import jax.numpy as jnp
+
+    model = network(dtype="mixed_bfloat16")
+    values = [v.value for v in model.trainable_variables]
+
+    def loss(values: Any) -> Any:
+        pairs = list(zip(model.trainable_variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=pairs):
+            return jnp.sum(model(np.ones((2, 3), "int32"))[..., 0])
+
+    gradients = jax.grad(loss)(values)
+    kernels = [
+        gradient
+        for variable, gradient in zip(model.trainable_variables, gradients, strict=True)
+        if variable.path.endswith("_cell/kernel")
+    ]
+    assert len(kernels) == 2
+    for gradient in kernels:
+        rounded = gradient.astype(jnp.bfloat16).astype(jnp.float32)
+        assert not np.array_equal(gradient, rounded)
 
 
 def test_no_seed_is_too_large_for_a_backend() -> None:

@@ -40,6 +40,8 @@ class _KernelRNN(keras.layers.RNN):
         # Keras's layer tracks generators among its attributes, not deeper.
         self.weight_seed_generator = self.weight_drop.seed_generator
         self.loop: str | None = None
+        # The kernels round the weights themselves, and their gradients not at all.
+        self.autocast = False
         if weight_dropout and self._needs_keras():
             raise ConfigError(
                 f"weight_dropout expected 0 beside recurrent_dropout, "
@@ -104,7 +106,7 @@ class _KernelRNN(keras.layers.RNN):
             dropped = self.cell.get_dropout_mask(sequences[:, 0, :])
             sequences = sequences * ops.expand_dims(dropped, 1)
         wide = accumulator(self.compute_dtype)
-        inputs = ops.transpose(sequences, (1, 0, 2))
+        inputs = ops.transpose(ops.cast(sequences, self.compute_dtype), (1, 0, 2))
         if mask is not None:
             mask = ops.expand_dims(ops.transpose(ops.cast(mask, "bool"), (1, 0)), -1)
         if self.go_backwards:
@@ -152,10 +154,14 @@ class _KernelRNN(keras.layers.RNN):
                 bias,
                 recurrent_bias,
             )
+        equation = self._equation()
+        if loop == "native" and equation.additive:
+            # The kernel adds it where it reads x, which saves a pass over x.
+            bias, recurrent_bias = None, bias
         x = product(inputs, kernel)
         return dispatch.run(
             loop,
-            self._equation(),
+            equation,
             self.compute_dtype,
             x if bias is None else x + bias,
             mask,

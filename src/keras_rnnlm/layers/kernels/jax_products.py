@@ -1,4 +1,4 @@
-"""16-bit matrix products with float32 sums on JAX, in both directions."""
+"""Matrix products with sums in float32 or better on JAX, in both directions."""
 
 from typing import Any
 
@@ -18,10 +18,10 @@ def wide_dot(a: Array, b: Array) -> Array:
 
 @jax.custom_vjp
 def product(a: Array, b: Array) -> Array:
-    """`wide_dot` whose gradients are 16-bit products too.
+    """`wide_dot` whose gradients are products of the operands' precision too.
 
     JAX alone would multiply the float32 gradient by a widened operand, at half the
-    speed or less.
+    speed or less, and transpose it first.
     """
     return _forward(a, b)[0]
 

@@ -128,8 +128,6 @@ def _run(
 ) -> list[Array]:
     """Hidden states and cell states (T, B, units), and what the gradient needs."""
     name, count = _KERNELS[type(cell)]
-    if cell.additive and bias is not None:
-        x, bias = x + bias, None
     steps, batch, units = x.shape[0], x.shape[1], kernel.shape[0]
     each = library.floats(steps, batch, units)
     none = library.floats(0)

@@ -23,11 +23,11 @@ def product(a: Array, b: Array) -> Array:
     float32 sum (JAX), forward and backward; elsewhere they are widened first, since
     rounding the result to 16 bits would cost more precision than the operands did.
     """
-    dtype = accumulator(ops.dtype(a))
-    if ops.dtype(a) == ops.dtype(b) == dtype:
-        return ops.matmul(a, b)
     if keras.backend.backend() == "jax":
         from keras_rnnlm.layers.kernels import jax_products
 
         return jax_products.product(a, b)
+    dtype = accumulator(ops.dtype(a))
+    if ops.dtype(a) == ops.dtype(b) == dtype:
+        return ops.matmul(a, b)
     return ops.matmul(ops.cast(a, dtype), ops.cast(b, dtype))

@@ -17,12 +17,15 @@ struct Lstm {
 
   // h, c of this step from the products `u` (kGates x kWidth), x and c before.
   static inline void forward(const float* u, const float* x, int64_t gap,
-                             const float* /*bias*/, const float* /*h*/, const float* c,
+                             const float* bias, const float* /*h*/, const float* c,
                              float* h_new, float* c_new, float* kept, int n) {
-    Vec i = sigmoid(load(x, n) + load(u));
-    Vec f = sigmoid(load(x + gap, n) + load(u + kWidth));
-    Vec g = tanh(load(x + 2 * gap, n) + load(u + 2 * kWidth));
-    Vec o = sigmoid(load(x + 3 * gap, n) + load(u + 3 * kWidth));
+    Vec sums[kGates];
+    for (int gate = 0; gate < kGates; ++gate) {
+      sums[gate] = load(x + gate * gap, n) + load(u + gate * kWidth);
+      if (bias != nullptr) sums[gate] += load(bias + gate * gap, n);
+    }
+    Vec i = sigmoid(sums[0]), f = sigmoid(sums[1]);
+    Vec g = tanh(sums[2]), o = sigmoid(sums[3]);
     Vec cell = f * load(c, n) + i * g;
     store(c_new, cell, n);
     store(h_new, o * tanh(cell), n);
