@@ -1,10 +1,7 @@
 """A language model ready for use: a network, its tokenizer and the verbs on them."""
 
-import dataclasses
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -20,25 +17,11 @@ from keras_rnnlm.models.folder import load_folder, save_folder
 from keras_rnnlm.models.packed import PackedNetwork
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import assign_weights, weight_arrays
-from keras_rnnlm.scoring.additions import Additions, make_lines, system_lines
-from keras_rnnlm.scoring.cache import CacheSettings
-from keras_rnnlm.scoring.ensemble import (
-    Member,
-    check_tokenizers,
-    check_weights,
-    weights_hash,
-)
-from keras_rnnlm.scoring.gradient_scale import measure_scale
-from keras_rnnlm.scoring.learning import DynamicSettings
 from keras_rnnlm.scoring.lines import LineScore, score_lines
 from keras_rnnlm.scoring.nbest import score_nbest
-from keras_rnnlm.scoring.ngram import NGramModel
 from keras_rnnlm.scoring.protocols import parse_protocol
 from keras_rnnlm.scoring.report import Report, evaluate
-from keras_rnnlm.scoring.search import search
-from keras_rnnlm.scoring.system import LineReport, Progress, Sources, evaluate_lines
-from keras_rnnlm.scoring.tuned import Line, Tuned
-from keras_rnnlm.scoring.tuned_files import read_tuned, write_tuned
+from keras_rnnlm.scoring.tuned_evaluation import TunedEvaluation
 
 Source = str | os.PathLike[str] | TextFile
 
@@ -46,7 +29,7 @@ Source = str | os.PathLike[str] | TextFile
 UNITS = {"word": "word", "char": "character", "bpe": "subword", "unigram": "subword"}
 
 
-class LanguageModel:
+class LanguageModel(TunedEvaluation):
     """What a model folder holds: network and tokenizer together.
 
     Attributes:
@@ -91,8 +74,7 @@ class LanguageModel:
         self.network = network
         self.tokenizer = tokenizer
         self.protocol = protocol
-        self._tuned: Tuned | None = None
-        self._folder: Path | None = None  # where settings lie that were not read yet
+        super().__init__()
         self._float32: RNNLM | None = None
 
     def evaluate(
@@ -127,136 +109,6 @@ class LanguageModel:
             batch_size=batch_size,
             progress=progress,
         )
-
-    def evaluate_additions(
-        self,
-        text: EncodedText | Source | Iterable[Source],
-        *,
-        static: bool = False,
-        system: bool = False,
-        temperature: float | None = None,
-        dynamic: bool | DynamicSettings = False,
-        cache: bool | CacheSettings = False,
-        mc_dropout: int = 0,
-        ensemble: Sequence["LanguageModel"] = (),
-        ngram: NGramModel | None = None,
-        weights: Mapping[str, float] | None = None,
-        encoding: str = "utf-8",
-        progress: Progress | None = None,
-    ) -> list[LineReport]:
-        """Report what additions to a plain forward pass make of a text, line by line.
-
-        Each line has one thing more than the line before; `evaluate` gives the figure
-        that they are to be set beside. All of them read every file as one stream, the
-        protocol `carry`.
-
-        Args:
-            text: As in `evaluate`.
-            static: Begin with a line without additions, under `carry`.
-            system: All that `tune_evaluation` found; only `ensemble` is given besides.
-            temperature: Of the softmax.
-            dynamic: True for dynamic evaluation with the model's own settings.
-            cache: True for a continuous cache with the model's own settings.
-            mc_dropout: Passes with dropout whose probabilities are averaged.
-            ensemble: Other models with the same tokenizer.
-            ngram: An n-gram model over the same tokens.
-            weights: Of `cache`, `ngram` and `mc_dropout` in the mixture.
-            encoding: Of files given by path.
-            progress: Called with what is computed, and the numbers of tokens done and
-                of all.
-
-        Raises:
-            InputError: If the text cannot be read, the models of an ensemble have
-                different tokenizers, or something is asked for that the model lacks.
-            ConfigError: For settings out of their range.
-
-        Example:
-            >>> for line in lm.evaluate_additions("test.txt", dynamic=True, cache=True):
-            ...     print(line.line.name, line.perplexity, line.seconds)
-        """
-        sources = self._sources(ensemble, ngram)
-        if system:
-            lines = system_lines(self.tuned)
-            if ngram is None and self.tuned is not None:
-                sources = dataclasses.replace(sources, ngram=self.tuned.ngram)
-        else:
-            asked = Additions(
-                temperature,
-                dynamic,
-                cache,
-                mc_dropout,
-                [member.name for member in sources.members],
-                ngram is not None,
-                weights or {},
-            )
-            lines = make_lines(asked, self.tuned)
-        if static:
-            lines.insert(0, Line("static"))
-        return evaluate_lines(sources, self._encoded(text, encoding), lines, progress)
-
-    @property
-    def tuned(self) -> Tuned | None:
-        """What `tune_evaluation` found for this model, or None; `save` writes it.
-
-        Raises:
-            FolderError: If it lies in the model's folder and is damaged.
-            InputError: If the weights have changed since.
-        """
-        tuned = self._read_tuned()
-        if tuned is not None:
-            check_weights(tuned, self._network())
-        return tuned
-
-    @tuned.setter
-    def tuned(self, tuned: Tuned | None) -> None:
-        self._tuned, self._folder = tuned, None
-
-    def tune_evaluation(
-        self,
-        valid: EncodedText | Source | Iterable[Source],
-        train: EncodedText | Source | Iterable[Source] | None = None,
-        *,
-        seconds: float = 600.0,
-        mc_dropout: int = 0,
-        ensemble: Sequence["LanguageModel"] = (),
-        ngram: NGramModel | None = None,
-        encoding: str = "utf-8",
-        progress: Progress | None = None,
-    ) -> Tuned:
-        """Search the settings of `evaluate_additions` on validation text.
-
-        They become `tuned`, and `save` writes them.
-
-        Args:
-            valid: Validation text; not the text whose figures will be reported.
-            train: The training text, for dynamic evaluation in its scaled form.
-            seconds: About how long the search may take.
-            mc_dropout: Passes with dropout to mix in; 0 for none.
-            ensemble: Other models to mix in.
-            ngram: An n-gram model to mix in, such as `NGramModel.fit(corpus.train,
-                corpus.vocabulary_size, 5)`.
-            encoding: Of files given by path.
-            progress: As in `evaluate_additions`.
-
-        Raises:
-            InputError: If a text cannot be read or is too short, or the models of an
-                ensemble have different tokenizers.
-        """
-        begun = time.monotonic()
-        self.tuned = None
-        sources = self._sources(ensemble, ngram)
-        if train is not None:
-            text = self._encoded(train, encoding)
-            told = None if progress is None else partial(progress, "measuring")
-            scale = measure_scale(
-                sources.network, text, seconds=seconds / 8, progress=told
-            )
-            sources = dataclasses.replace(sources, scale=scale)
-        seconds = max(seconds - (time.monotonic() - begun), 0.0)
-        text = self._encoded(valid, encoding)
-        tuned = search(sources, text, seconds, mc_dropout, progress)
-        self.tuned = tuned
-        return tuned
 
     def score(self, text: str) -> LineScore:
         """Return the log-probability (`.total`, in nats) of a text and of its tokens.
@@ -405,17 +257,8 @@ class LanguageModel:
         path = save_folder(
             Path(folder), self.network, self.tokenizer, protocol=self.protocol
         )
-        tuned = self._read_tuned()
-        # Settings of weights that have gone on changing are worth nothing.
-        if tuned is not None and tuned.weights_hash == weights_hash(self.network):
-            write_tuned(path, tuned, self.tokenizer)
+        self._write_tuned(path)
         return path
-
-    def _read_tuned(self) -> Tuned | None:
-        """Return the settings, whatever weights they are of."""
-        if self._folder is not None:
-            self._tuned, self._folder = read_tuned(self._folder, self.tokenizer), None
-        return self._tuned
 
     def _encoded(
         self, text: EncodedText | Source | Iterable[Source], encoding: str
@@ -424,18 +267,6 @@ class LanguageModel:
         if isinstance(text, EncodedText):
             return text
         return encode_files(_files(text, encoding), self.tokenizer)
-
-    def _sources(
-        self, ensemble: Sequence["LanguageModel"], ngram: NGramModel | None
-    ) -> Sources:
-        """Return what additions draw on; refuse other tokenizers."""
-        for i, other in enumerate(ensemble, 1):
-            check_tokenizers(self.tokenizer, other.tokenizer, f"member {i}")
-        members = tuple(
-            Member(other._rnnlm("join an ensemble"), other.tuned) for other in ensemble
-        )
-        scale = self.tuned.scale if self.tuned is not None else None
-        return Sources(self._rnnlm("add to"), scale, ngram, members)
 
     def _rnnlm(self, verb: str) -> RNNLM:
         """Return `_network`, which only an unquantized model has.
@@ -475,7 +306,7 @@ def load(folder: str | os.PathLike[str]) -> LanguageModel:
     """
     network, tokenizer, config = load_folder(Path(folder))
     model = LanguageModel(network, tokenizer, config.get("protocol"))
-    model._folder = Path(folder)
+    model.read_tuned_from(folder)
     return model
 
 

@@ -1,0 +1,210 @@
+"""The verbs of a model that go beyond a plain forward pass at evaluation time."""
+
+import dataclasses
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from keras_rnnlm.data.encoded_text import EncodedText
+from keras_rnnlm.data.tokenizers import Tokenizer
+from keras_rnnlm.models.rnn_lm import RNNLM
+from keras_rnnlm.scoring.additions import Additions, make_lines, system_lines
+from keras_rnnlm.scoring.cache import CacheSettings
+from keras_rnnlm.scoring.ensemble import (
+    Member,
+    check_tokenizers,
+    check_weights,
+    weights_hash,
+)
+from keras_rnnlm.scoring.gradient_scale import measure_scale
+from keras_rnnlm.scoring.learning import DynamicSettings
+from keras_rnnlm.scoring.ngram import NGramModel
+from keras_rnnlm.scoring.search import search
+from keras_rnnlm.scoring.system import LineReport, Progress, Sources, evaluate_lines
+from keras_rnnlm.scoring.tuned import Line, Tuned
+from keras_rnnlm.scoring.tuned_files import read_tuned, write_tuned
+
+
+class TunedEvaluation(ABC):
+    """A network and its tokenizer, with what was found out about evaluating them."""
+
+    tokenizer: Tokenizer
+
+    def __init__(self) -> None:
+        """Begin without settings."""
+        self._tuned: Tuned | None = None
+        self._folder: Path | None = None  # where settings lie that were not read yet
+
+    @abstractmethod
+    def _rnnlm(self, verb: str) -> RNNLM:
+        """Return the network in float32; `verb` says what for, in an error."""
+
+    @abstractmethod
+    def _encoded(self, text: Any, encoding: str) -> EncodedText:
+        """Return a text encoded, if it is not already."""
+
+    def evaluate_additions(
+        self,
+        text: Any,
+        *,
+        static: bool = False,
+        system: bool = False,
+        temperature: float | None = None,
+        dynamic: bool | DynamicSettings = False,
+        cache: bool | CacheSettings = False,
+        mc_dropout: int = 0,
+        ensemble: Sequence["TunedEvaluation"] = (),
+        ngram: NGramModel | None = None,
+        weights: Mapping[str, float] | None = None,
+        encoding: str = "utf-8",
+        progress: Progress | None = None,
+    ) -> list[LineReport]:
+        """Report what additions to a plain forward pass make of a text, line by line.
+
+        Each line has one thing more than the line before; `evaluate` gives the figure
+        that they are to be set beside. All of them read every file as one stream, the
+        protocol `carry`.
+
+        Args:
+            text: An encoded text, or paths, as in `evaluate`.
+            static: Begin with a line without additions, under `carry`.
+            system: All that `tune_evaluation` found; only `ensemble` is given besides.
+            temperature: Of the softmax.
+            dynamic: True for dynamic evaluation with the model's own settings.
+            cache: True for a continuous cache with the model's own settings.
+            mc_dropout: Passes with dropout whose probabilities are averaged.
+            ensemble: Other models with the same tokenizer.
+            ngram: An n-gram model over the same tokens.
+            weights: Of `cache`, `ngram` and `mc_dropout` in the mixture.
+            encoding: Of files given by path.
+            progress: Called with what is computed, and the numbers of tokens done and
+                of all.
+
+        Raises:
+            InputError: If the text cannot be read, the models of an ensemble have
+                different tokenizers, or something is asked for that the model lacks.
+            ConfigError: For settings out of their range.
+
+        Example:
+            >>> for line in lm.evaluate_additions("test.txt", dynamic=True, cache=True):
+            ...     print(line.line.name, line.perplexity, line.seconds)
+        """
+        sources = self._sources(ensemble, ngram)
+        if system:
+            lines = system_lines(self.tuned)
+            if ngram is None and self.tuned is not None:
+                sources = dataclasses.replace(sources, ngram=self.tuned.ngram)
+        else:
+            asked = Additions(
+                temperature,
+                dynamic,
+                cache,
+                mc_dropout,
+                [member.name for member in sources.members],
+                ngram is not None,
+                weights or {},
+            )
+            lines = make_lines(asked, self.tuned)
+        if static:
+            lines.insert(0, Line("static"))
+        return evaluate_lines(sources, self._encoded(text, encoding), lines, progress)
+
+    @property
+    def tuned(self) -> Tuned | None:
+        """What `tune_evaluation` found for this model, or None; `save` writes it.
+
+        Raises:
+            FolderError: If it lies in the model's folder and is damaged.
+            InputError: If the weights have changed since.
+        """
+        tuned = self._read_tuned()
+        if tuned is not None:
+            check_weights(tuned, self._rnnlm("add to"))
+        return tuned
+
+    @tuned.setter
+    def tuned(self, tuned: Tuned | None) -> None:
+        self._tuned, self._folder = tuned, None
+
+    def tune_evaluation(
+        self,
+        valid: Any,
+        train: Any | None = None,
+        *,
+        seconds: float = 600.0,
+        mc_dropout: int = 0,
+        ensemble: Sequence["TunedEvaluation"] = (),
+        ngram: NGramModel | None = None,
+        encoding: str = "utf-8",
+        progress: Progress | None = None,
+    ) -> Tuned:
+        """Search the settings of `evaluate_additions` on validation text.
+
+        They become `tuned`, and `save` writes them.
+
+        Args:
+            valid: Validation text, as in `evaluate`; not the text whose figures will
+                be reported.
+            train: The training text, for dynamic evaluation in its scaled form.
+            seconds: About how long the search may take.
+            mc_dropout: Passes with dropout to mix in; 0 for none.
+            ensemble: Other models to mix in.
+            ngram: An n-gram model to mix in, such as `NGramModel.fit(corpus.train,
+                corpus.vocabulary_size, 5)`.
+            encoding: Of files given by path.
+            progress: As in `evaluate_additions`.
+
+        Raises:
+            InputError: If a text cannot be read or is too short, or the models of an
+                ensemble have different tokenizers.
+        """
+        begun = time.monotonic()
+        self.tuned = None
+        sources = self._sources(ensemble, ngram)
+        if train is not None:
+            text = self._encoded(train, encoding)
+            told = None if progress is None else partial(progress, "measuring")
+            scale = measure_scale(
+                sources.network, text, seconds=seconds / 8, progress=told
+            )
+            sources = dataclasses.replace(sources, scale=scale)
+        seconds = max(seconds - (time.monotonic() - begun), 0.0)
+        text = self._encoded(valid, encoding)
+        tuned = search(sources, text, seconds, mc_dropout, progress)
+        self.tuned = tuned
+        return tuned
+
+    def read_tuned_from(self, folder: str | os.PathLike[str]) -> None:
+        """Let `tuned` be what lies in a model folder, read when it is asked for."""
+        self._tuned, self._folder = None, Path(folder)
+
+    def _write_tuned(self, folder: Path) -> None:
+        """Write the settings into a model folder, if they are of these weights."""
+        tuned = self._read_tuned()
+        # Settings of weights that have gone on changing are worth nothing.
+        if tuned is not None and tuned.weights_hash == weights_hash(
+            self._rnnlm("save")
+        ):
+            write_tuned(folder, tuned, self.tokenizer)
+
+    def _read_tuned(self) -> Tuned | None:
+        """Return the settings, whatever weights they are of."""
+        if self._folder is not None:
+            self._tuned, self._folder = read_tuned(self._folder, self.tokenizer), None
+        return self._tuned
+
+    def _sources(
+        self, ensemble: Sequence["TunedEvaluation"], ngram: NGramModel | None
+    ) -> Sources:
+        """Return what additions draw on; refuse other tokenizers."""
+        for i, other in enumerate(ensemble, 1):
+            check_tokenizers(self.tokenizer, other.tokenizer, f"member {i}")
+        members = tuple(
+            Member(other._rnnlm("join an ensemble"), other.tuned) for other in ensemble
+        )
+        scale = self.tuned.scale if self.tuned is not None else None
+        return Sources(self._rnnlm("add to"), scale, ngram, members)
