@@ -21,6 +21,11 @@ HERE = Path(__file__).resolve().parent
 BEGIN = "<!-- Made by tables.py from results/; do not edit by hand. -->"
 END = "<!-- End of what tables.py makes. -->"
 
+ALLOCATORS = {
+    "own": "Each as its users find it: ours keeps freed memory, the others do not.",
+    "plain": "With the C library's own way of freeing memory, for all.",
+}
+
 Record = dict[str, Any]
 
 
@@ -68,8 +73,8 @@ def comparison(record: Record) -> list[str]:
         for row in record["bandwidth"]
     ]
     said = [f"Ceilings: {'; '.join(products + reading)}.", ""]
-    if record["allocator"] == "plain":
-        said += ["With the C library's own way of freeing memory, for all.", ""]
+    if record["allocator"] != "kept":
+        said += [ALLOCATORS[record["allocator"]], ""]
     for rows in groups(record["results"]):
         ours = [r for r in rows if r["family"] == "ours"]
         best = max((r["tokens_per_second"]["median"] for r in ours), default=None)

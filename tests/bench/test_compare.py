@@ -3,6 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from keras_rnnlm.bench import compare
+from keras_rnnlm.bench.compare import Plan
+from keras_rnnlm.bench.peers import peer
 from keras_rnnlm.bench.pictures import comparison
 from tests.bench.records import tiny_record
 from tests.benchmarks.scripts import script
@@ -101,6 +104,20 @@ def test_ours_say_which_loop_they_took() -> None:
             assert all(isinstance(loop, str) for loop in row["loops"])
         else:
             assert row["loops"] is None
+
+
+def test_who_keeps_freed_memory() -> None:
+    def allocators(name: str) -> list[str]:
+        plan = Plan((), (), (), 1, 1.0, 1.0, "", name)
+        return [
+            compare._allocator(plan, peer(p)) for p in ("ours-int8", "torch-float32")
+        ]
+
+    assert {name: allocators(name) for name in ("kept", "own", "plain")} == {
+        "kept": ["kept", "kept"],
+        "own": ["kept", "plain"],
+        "plain": ["plain", "plain"],
+    }
 
 
 def test_who_is_missing_or_fails_is_said() -> None:

@@ -29,7 +29,8 @@ class Plan:
         seconds: How long a turn is, about.
         ceiling_seconds: How long to multiply matrices of one shape.
         allocator: `kept`: all contestants keep freed memory, as the command `rnnlm`
-            does, whoever's layers they use; or `plain`: the C library's defaults.
+            does, whoever's layers they use; `own`: each as its users find it, so that
+            ours do and the others have the C library's defaults; `plain`: nobody does.
         command: What was typed, for the record.
     """
 
@@ -126,7 +127,7 @@ def _take_turns(
         for peer in peers:
             specification = {
                 "task": task,
-                "allocator": plan.allocator,
+                "allocator": _allocator(plan, peer),
                 "family": peer.family,
                 "dtype": peer.dtype,
                 "workload": workload.to_dict(),
@@ -165,6 +166,13 @@ def _take_turns(
                 tell(
                     f"  {peer.name}: {row['tokens_per_second']['median']:,.0f} tokens/s"
                 )
+
+
+def _allocator(plan: Plan, peer: Peer) -> str:
+    """Return `kept` or `plain`: what a contestant does with freed memory."""
+    if plan.allocator != "own":
+        return plan.allocator
+    return "kept" if peer.family == "ours" else "plain"
 
 
 def _limit(workload: Workload, task: str, peer: Peer) -> str | int:

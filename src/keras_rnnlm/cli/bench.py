@@ -52,10 +52,11 @@ FULL_PEERS = "ours,keras,torch,onnxruntime"
 )
 @click.option(
     "--allocator",
-    type=click.Choice(("kept", "plain")),
+    type=click.Choice(("kept", "own", "plain")),
     default="kept",
     show_default=True,
-    help="Whether all contestants keep freed memory, as rnnlm does, or none.",
+    help="Who keeps freed memory, as rnnlm does: all, ours alone (each as its users "
+    "find it), or none.",
 )
 @click.option("--json", "json_path", metavar="FILE", help="Write the record; - prints.")
 @click.option("--plot", "plot_path", metavar="FILE.png", help="Draw it.")
