@@ -1,6 +1,6 @@
 """How fast a text is written: ours in float32, bfloat16, int8, and by a torch loop.
 
-    python benchmarks/generation.py [--out FILE]
+    python benchmarks/generation.py [--json FILE]
 
 Two models, 2x650 with 10,000 words and 2x512 with 65 characters, tied, untrained. Every
 contestant writes a text of tokens drawn at temperature 1, batch 1, in turns; medians.
@@ -9,9 +9,9 @@ with the same threads, and, for the large model, an array that no cache holds.
 """
 
 import argparse
-import json
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -23,6 +23,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 import numpy as np
 import torch
 
+from keras_rnnlm.bench.record import write_figures
 from keras_rnnlm.generation.generator import next_tokens
 from keras_rnnlm.generation.loops import choose
 from keras_rnnlm.generation.samplers import Sampler, random_streams
@@ -145,15 +146,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.25, help="of one turn")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    results = {}
+    rows = []
     for name, (units, vocabulary) in MODELS.items():
         found = measure(units, vocabulary, arguments.rounds, arguments.seconds)
-        results[name] = found
         rate = found["torch"]["tokens_per_second"]
         print(f"{name}; {found['path']}; memory {found['memory'] / 1e9:.1f} GB/s")
         print(f"  torch    {rate:8.0f} tokens/s")
+        rows.append({"model": name, "who": "torch float32", "tokens/s": rate})
         for kind in KINDS:
             row = found[kind]
             print(
@@ -164,9 +165,19 @@ def main() -> None:
                 f"{row['of_reading_as_many_bytes']:.0%} of reading as many bytes, "
                 f"{row['of_memory']:.0%} of memory's"
             )
-    if arguments.out:
-        text = json.dumps(results, indent=1) + "\n"
-        arguments.out.write_text(text, encoding="utf-8")
+            rows.append(
+                {
+                    "model": name,
+                    "who": f"ours {kind}",
+                    "tokens/s": row["tokens_per_second"],
+                    "over torch": row["over_torch"],
+                    "over our float32": row["over_float32"],
+                    "of reading as many bytes": row["of_reading_as_many_bytes"],
+                    "how": found["path"],
+                }
+            )
+    title = "Generation at batch 1, tokens a second"
+    write_figures(arguments.json, "generation", sys.argv[1:], title, rows)
 
 
 if __name__ == "__main__":

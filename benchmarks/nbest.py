@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from keras_rnnlm import RNNLM, Corpus, LanguageModel, load
 from keras_rnnlm.allocator import keep_freed_memory
+from keras_rnnlm.bench.record import write_figures
 from keras_rnnlm.scoring.nbest_scorer import score_lists
 from keras_rnnlm.scoring.prefix_tree import PrefixTree
 from keras_rnnlm.scoring.scorer import score_segments
@@ -63,25 +64,22 @@ def main() -> None:
         tokens = sum(len(ids) - 1 for one in block for ids in one)
         rounds.append({"tokens": tokens, "shared": shared, "alone": alone})
         print(f"{tokens} tokens: {shared:.2f} s, {alone:.2f} s", file=sys.stderr)
-    print(
-        json.dumps(
-            {
-                "network": network.get_config(),
-                "loops": [layer.loop for layer in network.recurrent],
-                "noise": arguments.noise,
-                "utterances": len(lists),
-                **_sharing(lists),
-                "largest_difference": _difference(network, blocks[0]),
-                "batch_size_alone": size,
-                "seconds_by_batch_size": sizes,
-                "rounds": rounds,
-                "tokens_per_second_shared": _speed(rounds, "shared"),
-                "tokens_per_second_alone": _speed(rounds, "alone"),
-                "ratio": statistics.median(r["alone"] / r["shared"] for r in rounds),
-            },
-            indent=2,
-        )
-    )
+    ratios = [r["alone"] / r["shared"] for r in rounds]
+    figures = {
+        "noise": arguments.noise,
+        "utterances": arguments.block * len(rounds),
+        **_sharing(lists),
+        "largest difference, nats": _difference(network, blocks[0]),
+        "tokens/s shared": _speed(rounds, "shared"),
+        "tokens/s alone": _speed(rounds, "alone"),
+        "batch alone": size,
+        "ratio": statistics.median(ratios),
+        "from": min(ratios),
+        "to": max(ratios),
+    }
+    print(json.dumps({**figures, "rounds": rounds}, indent=2))
+    title = "n-best lists: prefixes shared, against each hypothesis alone in batches"
+    write_figures(arguments.json, "nbest", sys.argv[1:], title, [figures])
 
 
 def _arguments() -> argparse.Namespace:
@@ -96,6 +94,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--noise", choices=NOISES, default="confusions")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--block", type=int, default=50, help="utterances in a round")
+    parser.add_argument("--json", type=Path)
     return parser.parse_args()
 
 

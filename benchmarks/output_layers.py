@@ -1,15 +1,15 @@
 """Training tokens a second of full, adaptive and sampled softmax, by vocabulary.
 
-    python benchmarks/output_layers.py --out results/output_layers.json
+    python benchmarks/output_layers.py --json results/output_layers.json
 
 One LSTM layer, Adam with clipping, words log-uniform by rank as of Zipf's law; the ways
 of one vocabulary take turns in one process. Times are of whole training steps.
 """
 
 import argparse
-import json
 import os
 import statistics
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import numpy as np
 
 from keras_rnnlm import RNNLM
 from keras_rnnlm.allocator import keep_freed_memory
+from keras_rnnlm.bench.record import write_figures
 
 WAYS: dict[str, dict[str, Any]] = {
     "full": {"tie_weights": False},
@@ -33,7 +34,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Print a line for each way and vocabulary; with --out, write them as JSON."""
+    """Print a line for each way and vocabulary; with --json, write them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vocabularies", type=int, nargs="+", default=[10_000])
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
@@ -42,22 +43,17 @@ def main() -> None:
     parser.add_argument("--units", type=int, default=512)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     keep_freed_memory()
-    figures = []
+    rows = []
     for vocabulary in arguments.vocabularies:
-        found = _measure(vocabulary, arguments)
-        for way, seconds in found.items():
+        for way, seconds in _measure(vocabulary, arguments).items():
             speed = arguments.batch * arguments.steps / seconds
-            figures.append(
-                {"vocabulary": vocabulary, "way": way, "tokens_per_second": speed}
-            )
+            rows.append({"vocabulary": vocabulary, "way": way, "tokens/s": speed})
             print(f"{vocabulary:>9,}  {way:<14}{speed:>9.0f} tokens/s", flush=True)
-    if arguments.out:
-        options = {k: v for k, v in vars(arguments).items() if k != "out"}
-        text = json.dumps({"settings": options, "figures": figures}, indent=2)
-        arguments.out.write_text(text + "\n")
+    title = "Training by output layer, tokens a second"
+    write_figures(arguments.json, "output_layers", sys.argv[1:], title, rows)
 
 
 def _measure(vocabulary: int, arguments: argparse.Namespace) -> dict[str, float]:

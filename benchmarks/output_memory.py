@@ -1,6 +1,6 @@
 """Peak memory of a training step with a large vocabulary, fused and unfused.
 
-    python benchmarks/output_memory.py --out results/output_memory.json
+    python benchmarks/output_memory.py --json results/output_memory.json
 
 Each way runs in a process of its own: `fused` is what `fit` does, `unfused` the same
 model whose loss is handed all logits of the batch, and `adaptive` and `sampled` are the
@@ -17,11 +17,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from keras_rnnlm.bench.record import write_figures
+
 WAYS = ("unfused", "fused", "adaptive", "sampled")
 
 
 def main() -> None:
-    """Print a table and, with --out, write the figures as JSON."""
+    """Print a table and, with --json, write the figures as JSON."""
     arguments = _arguments()
     if arguments.way:
         print(json.dumps(_measure(arguments)))
@@ -39,9 +41,20 @@ def main() -> None:
         name: getattr(arguments, name)
         for name in ("vocabulary", "batch", "steps", "units", "layers", "dtype")
     }
-    if arguments.out:
-        text = json.dumps({"settings": settings, "figures": figures}, indent=2)
-        arguments.out.write_text(text + "\n")
+    title = (
+        "Peak memory of a training step above parameters, gradients and optimizer state"
+    )
+    rows = [
+        {
+            **settings,
+            "way": figure["way"],
+            "MB above": figure["above"] / 1e6,
+            "of unfused": figure["above"] / whole if whole else None,
+            "loop": figure["loop"],
+        }
+        for figure in figures
+    ]
+    write_figures(arguments.json, "output_memory", sys.argv[1:], title, rows)
 
 
 def _arguments() -> argparse.Namespace:
@@ -53,7 +66,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--layers", type=int, default=1)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS[:2])
-    parser.add_argument("--out", type=Path, help="where to write the figures")
+    parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--way", choices=WAYS, help="measure this one here, as JSON")
     return parser.parse_args()
 

@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from keras_rnnlm.bench.record import write_figures
+
 RNNLM = (sys.executable, "-m", "keras_rnnlm")
 
 
@@ -28,6 +30,7 @@ def main() -> None:
     parser.add_argument("--test")
     parser.add_argument("--set", action="append", default=[], dest="sets")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         places = (Path(folder, "cache"), Path(folder, "model"))
@@ -45,6 +48,18 @@ def main() -> None:
         }
     medians = {name: statistics.median(values) for name, values in figures.items()}
     print(json.dumps({"seconds": figures, "median": medians}, indent=2))
+    rows = [
+        {
+            "start": name,
+            "seconds": medians[name],
+            "from": min(values),
+            "to": max(values),
+            "runs": len(values),
+        }
+        for name, values in figures.items()
+    ]
+    title = "Seconds from the start of the process: `rnnlm --help`, the first step"
+    write_figures(arguments.json, "startup", sys.argv[1:], title, rows)
 
 
 def _help() -> float:
