@@ -1,159 +1,227 @@
-"""Unigram and bigram models: the baselines that a neural model has to beat.
+"""An n-gram model over token ids: the baseline that a neural model has to beat.
 
-Interpolated Kneser-Ney smoothing with one discount for each order (Kneser and Ney,
-1995, "Improved backing-off for m-gram language modeling"; Chen and Goodman, 1999, "An
-empirical study of smoothing techniques for language modeling", section 2.7). With
-counts c, discount D, N(h) the number of different words seen after h, and V words:
+With h a context and h' the context without its first symbol, a probability is looked
+up in the form of ARPA files (Katz 1987):
 
-    p(w | h) = max(c(h, w) - D, 0) / c(h)  +  D N(h) / c(h)  *  lower(w)
-    lower(w) = max(a(w) - D', 0) / A       +  D' U / A        *  1 / V
+    p(w | h) = the probability of the n-gram h w, if the model has it,
+               backoff(h) p(w | h') if not; backoff(h) is 1 for a context it lacks.
 
-where a(w) is the number of different words seen before w, A its sum and U the number of
-words with a(w) > 0. The unigram model is `lower` with plain counts for a. Each discount
-is n1 / (n1 + 2 n2), from the numbers of counts that are one and two. A context that
-was never seen leaves `lower` alone. Every distribution sums to one over the vocabulary.
+`kneser_ney.py` estimates the tables, `arpa.py` reads and writes them.
 """
 
+import os
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keras_rnnlm.data.encoded_text import EncodedText
+from keras_rnnlm.data.tokenizer_base import Tokenizer
 from keras_rnnlm.errors import InputError
+from keras_rnnlm.scoring.arpa import read_arpa, write_arpa
+from keras_rnnlm.scoring.histories import symbols_of
+from keras_rnnlm.scoring.kneser_ney import Discounts, estimate
+from keras_rnnlm.scoring.ngram_tables import (
+    NOWHERE,
+    Floats,
+    NGramTable,
+    Places,
+    places_of_endings,
+)
 from keras_rnnlm.scoring.protocols import Protocol, segments
 from keras_rnnlm.scoring.report import Totals
 
-Ids = NDArray[np.integer]
-Keys = NDArray[np.int64]
-Floats = NDArray[np.float64]
-
-_BLOCK = 1 << 22
+# Predictions looked up at once: a few arrays of this length are held.
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
 class NGramModel:
-    """A unigram (order 1) or bigram (order 2) model over token ids.
-
-    Memory grows with the number of different pairs seen, not with the square of the
-    vocabulary.
+    """An n-gram model over the ids of a tokenizer.
 
     Attributes:
-        order: 1 or 2.
-        lower: (V,) probabilities of the words without a context.
-        keys: Sorted codes `context * V + word` of the pairs seen; empty for order 1.
-        seen: Discounted relative frequency of each pair in `keys`.
-        backoff: (V,) weight of `lower` after each context; 1 where it was never seen.
+        tables: Unigrams, bigrams and so on. Symbols are the ids and, behind them, the
+            start `<s>`, whose number is `vocabulary_size`.
+        sentence_end: The id that ends a sentence, before a fresh context; None if the
+            context runs on through line ends (see `histories.py`).
+        discounts: (D1, D2, D3) of each length; empty for a model from a file.
+        fallback: Whether the discounts of each length are those for texts too small or
+            too regular to tell; empty for a model from a file.
+        left_out: Number of n-grams of a file with words that the tokenizer lacks.
     """
 
-    order: int
-    lower: Floats
-    keys: Keys
-    seen: Floats
-    backoff: Floats
+    tables: tuple[NGramTable, ...]
+    sentence_end: int | None
+    discounts: tuple[Discounts, ...] = ()
+    fallback: tuple[bool, ...] = ()
+    left_out: int = 0
+
+    @property
+    def order(self) -> int:
+        """Length of the longest n-grams."""
+        return len(self.tables)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of ids, V."""
+        return len(self.tables[0]) - 1
 
     @classmethod
-    def fit(cls, text: EncodedText, vocabulary_size: int, order: int) -> "NGramModel":
-        """Estimate a model from the predictions of a text.
+    def fit(
+        cls,
+        text: EncodedText,
+        vocabulary_size: int,
+        order: int,
+        *,
+        contexts: Literal["auto", "sentence", "stream"] = "auto",
+    ) -> "NGramModel":
+        """Estimate a model by interpolated modified Kneser-Ney smoothing.
 
         Args:
-            text: The training text. Its pairs are each predicted token and the token
-                before it, just what a neural model is trained on.
+            text: The training text.
             vocabulary_size: Number of ids, V; all of them get a probability.
-            order: 1 or 2.
+            order: Length of the longest n-grams, 1 or more.
+            contexts: "sentence" for a fresh context at each line, "stream" for one
+                that runs on through line ends. "auto" is "stream" for characters and
+                "sentence" for words and sub-words.
 
         Raises:
-            InputError: If the text has nothing to predict.
-            ValueError: If `order` is neither 1 nor 2.
+            InputError: If the text has no token, no line ends where sentences are asked
+                for, or an id outside the vocabulary.
+            ValueError: If `order` is below 1, or `contexts` is none of the three.
         """
-        if order not in (1, 2):
-            raise ValueError(f"Expected order 1 or 2, received {order}.")
-        v = vocabulary_size
-        nothing = np.empty(0, np.int64)
-        if order == 1:
-            counts = np.zeros(v, np.int64)
-            for _, targets in _blocks(text):
-                counts += np.bincount(targets, minlength=v)
-            lower = _smooth(counts)
-            return cls(1, lower, nothing, nothing.astype(np.float64), np.ones(v))
-        keys, counts = _count_pairs(text, v)
-        lower = _smooth(np.bincount(keys % v, minlength=v))
-        contexts = keys // v
-        totals = np.bincount(contexts, weights=counts, minlength=v)
-        followers = np.bincount(contexts, minlength=v)
-        discount = _discount(counts)
-        # Where a context was not seen, all weight goes to `lower`.
-        backoff = np.divide(discount * followers, totals, np.ones(v), where=totals > 0)
-        seen = np.maximum(counts - discount, 0) / totals[contexts]
-        return cls(2, lower, keys, seen, backoff)
+        if order < 1:
+            raise ValueError(f"Expected an order of 1 or more, received {order}.")
+        sentence_end = _sentence_end(text, contexts)
+        largest = int(text.ids.max(initial=0))
+        if largest >= vocabulary_size:
+            raise InputError(
+                f"Expected ids below {vocabulary_size}, the size of the vocabulary, "
+                f"received {largest}. Encode the text with the tokenizer of this model."
+            )
+        symbols, _ = symbols_of(text, vocabulary_size, sentence_end)
+        found = estimate(symbols, vocabulary_size, order)
+        return cls(found.tables, sentence_end, found.discounts, found.fallback)
 
-    def probabilities(self, inputs: Ids, targets: Ids) -> Floats:
-        """Return p(target | input) for two id arrays of one shape, in that shape."""
-        lower = self.lower[targets]
-        if self.order == 1:
-            return lower
-        wanted = inputs.astype(np.int64) * len(self.lower) + targets
-        places = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        found = np.where(self.keys[places] == wanted, self.seen[places], 0.0)
-        return found + self.backoff[inputs] * lower
+    @classmethod
+    def read_arpa(
+        cls, path: str | os.PathLike[str], tokenizer: Tokenizer
+    ) -> "NGramModel":
+        """Read an ARPA file; see `arpa.read_arpa`."""
+        read = read_arpa(path, tokenizer)
+        return cls(read.tables, read.sentence_end, left_out=read.left_out)
+
+    def write_arpa(self, path: str | os.PathLike[str], tokenizer: Tokenizer) -> None:
+        """Write an ARPA file; see `arpa.write_arpa`."""
+        write_arpa(path, self.tables, tokenizer, self.sentence_end)
+
+    def log_probabilities(self, text: EncodedText) -> Floats:
+        """Return the natural-log probability of each predicted token of a text.
+
+        Returns:
+            float64 (predictions,), in the order of `segments(text, Protocol("carry"))`;
+            -inf for a token that a file gave no probability.
+
+        Raises:
+            InputError: If an id is outside the vocabulary.
+        """
+        symbols, predicted = self._symbols(text)
+        result = np.empty(len(predicted), np.float64)
+        for begin, stop, part in _blocks(symbols, predicted, self.order):
+            endings = places_of_endings(self.tables, part)
+            where = predicted[begin:stop] - (predicted[stop - 1] + 1 - len(part))
+            result[begin:stop] = self._scores(endings, where)
+        return result
 
     def totals(self, text: EncodedText) -> Totals:
         """Return nats and counts over the same predictions a neural model is scored on.
 
         Raises:
-            InputError: If the text has nothing to predict.
+            InputError: If the text has nothing to predict, or ids of another
+                vocabulary.
         """
-        parts = [-np.log(self.probabilities(i, t)) for i, t in _blocks(text)]
-        nats = np.concatenate(parts) if parts else np.empty(0)
+        nats = -self.log_probabilities(text)
         return Totals.of(nats, text, *segments(text, Protocol("carry")))
 
+    def next_probabilities(self, context: NDArray[np.integer]) -> Floats:
+        """Return the distribution over the vocabulary after a context.
 
-def _blocks(text: EncodedText) -> list[tuple[Ids, Ids]]:
-    """Return (inputs, targets) views of bounded size over all predictions."""
-    return [
-        (
-            text.ids[begin - 1 : min(begin + _BLOCK, int(stop)) - 1],
-            text.ids[begin : min(begin + _BLOCK, int(stop))],
+        Args:
+            context: (tokens,) ids before the token to predict; `vocabulary_size`
+                stands for the start `<s>`. Only the last `order - 1` count.
+
+        Returns:
+            float64 (V,).
+        """
+        base = len(self.tables[0])
+        symbols = np.asarray(context, np.int64)[max(0, len(context) - self.order + 1) :]
+        result = np.exp(self.tables[0].log_probabilities)
+        endings = places_of_endings(self.tables, symbols)
+        for length in range(1, len(symbols) + 1):
+            place = int(endings[length - 1][-1])
+            if place == NOWHERE:
+                break
+            result *= np.exp(self.tables[length - 1].log_backoffs[place])
+            table = self.tables[length]
+            seen = table.followers(place, base)
+            result[table.keys[seen] % base] = np.exp(table.log_probabilities[seen])
+        return result[:-1]
+
+    def _symbols(self, text: EncodedText) -> tuple[NDArray[np.int32], Places]:
+        """Return symbols and places of predictions; refuse ids that are not ours."""
+        largest = int(text.ids.max(initial=0))
+        if largest >= self.vocabulary_size:
+            raise InputError(
+                f"Expected token ids below {self.vocabulary_size}, the size of the "
+                f"n-gram model's vocabulary, received {largest}. Encode the text with "
+                "the tokenizer of this model."
+            )
+        return symbols_of(text, self.vocabulary_size, self.sentence_end)
+
+    def _scores(self, endings: list[Places], where: Places) -> Floats:
+        """Return the log-probabilities of the symbols at some places.
+
+        From short n-grams to long ones: a longer one that is there replaces what was
+        found before, one that is not multiplies it by its context's backoff.
+        """
+        result = self.tables[0].log_probabilities[endings[0][where]]
+        for n in range(1, self.order):
+            context, place = endings[n - 1][where - 1], endings[n][where]
+            backoffs = self.tables[n - 1].log_backoffs[context]
+            backed = result + np.where(context == NOWHERE, 0.0, backoffs)
+            table = self.tables[n]
+            if len(table):
+                backed = np.where(
+                    place == NOWHERE, backed, table.log_probabilities[place]
+                )
+            result = backed
+        return result
+
+
+def _sentence_end(text: EncodedText, contexts: str) -> int | None:
+    """Return the id that ends a sentence, None for a stream."""
+    if contexts not in ("auto", "sentence", "stream"):
+        raise ValueError(
+            f"Expected contexts 'auto', 'sentence' or 'stream', received '{contexts}'."
         )
-        for start, stop in zip(text.starts, text.stops, strict=True)
-        for begin in range(int(start), int(stop), _BLOCK)
-    ]
-
-
-def _count_pairs(text: EncodedText, vocabulary_size: int) -> tuple[Keys, Keys]:
-    """Return the sorted codes of all pairs and their counts, a block at a time."""
-    keys = counts = np.empty(0, np.int64)
-    for inputs, targets in _blocks(text):
-        pairs = inputs.astype(np.int64) * vocabulary_size + targets
-        new_keys, new_counts = np.unique(pairs, return_counts=True)
-        both = np.concatenate([keys, new_keys])
-        keys, place = np.unique(both, return_inverse=True)
-        merged = np.bincount(place, weights=np.concatenate([counts, new_counts]))
-        counts = merged.astype(np.int64)
-    if not len(keys):
+    if contexts == "stream" or (contexts == "auto" and text.start_id is None):
+        return None
+    if text.line_end_id is None:
         raise InputError(
-            "Expected a training text with at least one token to predict, received "
-            "none. Give a longer text."
+            "Contexts that begin anew at each line need a vocabulary with a line end; "
+            "this one has none. Use contexts='stream'."
         )
-    return keys, counts
+    return text.line_end_id
 
 
-def _smooth(counts: NDArray[np.int64]) -> Floats:
-    """Discount the counts of all words and share what is freed out evenly."""
-    total = int(counts.sum())
-    if total == 0:
-        raise InputError(
-            "Expected a training text with at least one token to predict, received "
-            "none. Give a longer text."
-        )
-    discount = _discount(counts)
-    freed = discount * np.count_nonzero(counts) / total
-    kept: Floats = np.maximum(counts - discount, 0) / total
-    return kept + freed / len(counts)
-
-
-def _discount(counts: NDArray[np.int64]) -> float:
-    """Return n1 / (n1 + 2 n2), or a half where the text is too small to tell."""
-    ones = np.count_nonzero(counts == 1)
-    twos = np.count_nonzero(counts == 2)
-    return ones / (ones + 2 * twos) if ones and twos else 0.5
+def _blocks(
+    symbols: NDArray[np.int32], predicted: Places, order: int
+) -> list[tuple[int, int, NDArray[np.int32]]]:
+    """Return (first, stop, symbols) of predictions and all that they depend on."""
+    blocks = []
+    for begin in range(0, len(predicted), _BLOCK):
+        stop = min(begin + _BLOCK, len(predicted))
+        first = max(0, int(predicted[begin]) - order + 1)
+        blocks.append((begin, stop, symbols[first : int(predicted[stop - 1]) + 1]))
+    return blocks
