@@ -4,8 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keras_rnnlm.data.character_tokenizer import CharacterTokenizer
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.encoded_text import EncodedText
+from keras_rnnlm.data.store import encode_texts
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.scoring.ngram import NGramModel
 from keras_rnnlm.scoring.protocols import Protocol, segments
@@ -111,3 +113,18 @@ def test_figures_on_penn_treebank(needs_data: Callable[[str], Path]) -> None:
         totals = model.totals(corpus.test)
         assert (totals.tokens, totals.oov) == (82_430, 0)
         assert round(totals.perplexity, 2) == wanted
+
+
+def test_figures_on_tinyshakespeare(needs_data: Callable[[str], Path]) -> None:
+    # A carried stream of characters. `lmplz -o 7 --discount_fallback`, given the
+    # training characters as the words of one line, has 1.51648: its vocabulary has
+    # the end of that line too.
+    text = (needs_data("shakespeare") / "input.txt").read_text()
+    train, valid = text[:1_003_854], text[1_003_854:]
+    tokenizer = CharacterTokenizer(sorted(set(train)))
+    model = NGramModel.fit(
+        encode_texts([train], tokenizer), tokenizer.vocabulary_size, 7
+    )
+    totals = model.totals(encode_texts([valid], tokenizer))
+    assert (totals.tokens, totals.oov) == (111_539, 0)
+    assert totals.loss == pytest.approx(1.51648, abs=2e-5)

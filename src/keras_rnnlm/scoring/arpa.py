@@ -87,7 +87,8 @@ def read_arpa(path: str | os.PathLike[str], tokenizer: Tokenizer) -> Read:
     most one, and one if both have the same words.
 
     Sentences of the file are lines: `</s>` is the tokenizer's line end, "\n" for
-    characters. If `</s>` has the probability 0, the context runs on through line ends.
+    characters. The context runs on through line ends if `</s>` has the probability 0
+    or the line end is a word of the file, `\x0a` for characters.
 
     Args:
         path: The file; it may be compressed with gzip.

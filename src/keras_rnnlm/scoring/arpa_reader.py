@@ -82,7 +82,7 @@ class ArpaReader:
                 stream: BinaryIO = stack.enter_context(self._path.open("rb"))
                 if stream.read(2) == _GZIP:
                     stream.seek(0)
-                    stream = stack.enter_context(gzip.open(stream))  # type: ignore[arg-type,assignment]
+                    stream = stack.enter_context(gzip.open(stream))  # type: ignore[assignment]
                 else:
                     stream.seek(0)
                 return self._read(stream)
@@ -172,10 +172,11 @@ class ArpaReader:
         """Say which id each word of the file is; return that which ends a sentence."""
         known = ids_of_tokens(self._tokenizer)
         end = self._tokenizer.line_end_id
-        ended = dict(zip(section.words[0], section.logs.tolist(), strict=True)).get(
-            _END, _NEVER
-        )
-        sentence_end = end if ended > _NEVER else None
+        logs = dict(zip(section.words[0], section.logs.tolist(), strict=True))
+        # A file with a word for the line end itself runs on through it.
+        spelt = {known.get(unescape(word)) for word in logs if word != _END}
+        ended = logs.get(_END, _NEVER) > _NEVER and end not in spelt
+        sentence_end = end if ended else None
         for word in section.words[0]:
             if word == _START:
                 self._ids[word] = self._base - 1
@@ -185,8 +186,8 @@ class ArpaReader:
             elif word in _UNKNOWN:
                 if self._tokenizer.unk_id is not None:
                     self._ids[word] = self._tokenizer.unk_id
-            elif (index := known.get(unescape(word))) not in (None, sentence_end):
-                self._ids[word] = index  # type: ignore[assignment]
+            elif (index := known.get(unescape(word))) is not None:
+                self._ids[word] = index
         special = (_START, _END, *_UNKNOWN)
         if not any(word not in special for word in self._ids):
             raise InputError(
