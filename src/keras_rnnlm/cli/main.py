@@ -13,6 +13,7 @@ answers at once.
 """
 
 import errno
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -69,6 +70,7 @@ def main() -> None:
     """Run the command line of this process and end it with the right exit code."""
     for stream in (sys.stdout, sys.stderr):
         _write_all_characters(stream)
+    _show_log()
     keep_freed_memory()
     sys.exit(run(sys.argv[1:]))
 
@@ -154,6 +156,16 @@ def _print_usage_error(error: click.ClickException) -> None:
         message = error.format_message().rstrip()
     end = "" if message.endswith((".", "?", ")")) else "."
     click.echo(f"{path}: error: {message}{end}\nTry '{path} --help'.", err=True)
+
+
+def _show_log() -> None:
+    """Show what the package has to say beside its results: on stderr, line by line."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log = logging.getLogger("keras_rnnlm")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
 
 
 def _first_line(error: Exception) -> str:

@@ -7,6 +7,7 @@ place in one step: several processes that start at once do no harm.
 """
 
 import hashlib
+import logging
 import os
 import platform
 import shutil
@@ -48,6 +49,8 @@ OPTIONS = (
     "-fvisibility=hidden",
     "-Wno-psabi",
 )
+
+_log = logging.getLogger("keras_rnnlm")
 
 
 class BuildError(RNNLMError):
@@ -101,6 +104,10 @@ def build(
             while not try_lock(lock):  # another process is at it: its library will do
                 time.sleep(0.1)
             if not path.exists():
+                _log.info(
+                    "Compiling the CPU kernels for this processor, once: about a "
+                    "quarter of a minute."
+                )
                 _make(path, program, ("-I", include, *options))
     except OSError as error:
         raise BuildError(f"the library cannot be written: {error}") from error
