@@ -28,6 +28,8 @@ KINDS = ("coupled_lstm", "slstm", "mlstm", "qrnn", "rg_lru", "lru")
 
 
 def network(cell: str, **options: Any) -> RNNLM:
+    if cell == "mlstm":
+        options = {"cell_arguments": {"heads": 2}, **options}
     return RNNLM(11, cell, **{"units": 8, "layers": 2, "seed": 3, **options})
 
 

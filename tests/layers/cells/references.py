@@ -174,7 +174,12 @@ def slstm(
 
 
 def mlstm(
-    xs: Arrays, state: Arrays, w: Named, heads: int = 4, forget: str = "sigmoid"
+    xs: Arrays,
+    state: Arrays,
+    w: Named,
+    heads: int = 4,
+    forget: str = "sigmoid",
+    norm: bool = True,
 ) -> tuple[np.ndarray, Arrays]:
     memory, n, m = state
     x, size = xs[-1], memory.shape[-1]
@@ -194,6 +199,11 @@ def mlstm(
         read = (q[j][:, :, None] * cell).sum(1) / larger(size_of, 0 * product + 1)[
             :, None
         ]
+        if norm:
+            mean = read.sum(-1, keepdims=True) / size
+            variance = ((read - mean) ** 2).sum(-1, keepdims=True) / size
+            gain = w["gain"][j * size : (j + 1) * size]
+            read = gain * (read - mean) / np.sqrt(variance + 1e-5)
         hidden.append(sigmoid(o[j]) * read)
         scale = larger(np.log(keep) + m[:, j], i)
         small = np.exp(-scale)

@@ -39,8 +39,8 @@ CASES: list[tuple[str, dict[str, Any], int]] = [
     ("min_lstm", {"candidate": "linear"}, INPUTS),
     ("slstm", {}, INPUTS),
     ("slstm", {"heads": 2, "forget": "exp"}, INPUTS),
-    ("mlstm", {}, INPUTS),
-    ("mlstm", {"heads": 2, "forget": "exp"}, INPUTS),
+    ("mlstm", {"heads": 1}, INPUTS),
+    ("mlstm", {"heads": 2, "forget": "exp", "norm": False}, INPUTS),
     ("rg_lru", {}, INPUTS),
     ("rg_lru", {"convolution": 1}, INPUTS),
     ("lru", {}, INPUTS),
@@ -146,7 +146,8 @@ def test_equals_the_equations(name: str, options: dict[str, Any], inputs: int) -
 )
 def test_passes_the_check_that_others_cells_go_through(name: str) -> None:
     """Shapes, carried state, causality, finite differences: see `check_cell`."""
-    check_cell(cell_registry.make(name, None), inputs=(5 if name == "sru" else 8,))
+    cell = cell_registry.make(name, {"heads": 2} if name == "mlstm" else None)
+    check_cell(cell, inputs=(5 if name == "sru" else 8,))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_passes_the_check_that_others_cells_go_through(name: str) -> None:
     [pytest.param(n, marks=[] if n in CHECKED else SELDOM) for n in OWN],
 )
 def test_16_bit_products_cost_little_precision(name: str) -> None:
-    exact = made(name, {}, 8, units=8)
+    exact = made(name, {"heads": 2} if name == "mlstm" else {}, 8, units=8)
     config = {**exact.get_config(), "dtype": "mixed_bfloat16"}
     coarse = CellLayer.from_config(config)
     coarse.build((None, None, 8))
@@ -167,7 +168,8 @@ def test_16_bit_products_cost_little_precision(name: str) -> None:
     assert keras.backend.standardize_dtype(near.dtype) == "bfloat16"
     for e, g in zip([whole, *state], [near, *near_state], strict=True):
         e, g = (ops.convert_to_numpy(ops.cast(a, "float32")) for a in (e, g))
-        assert np.abs(e - g).max() < 0.04 * max(1.0, np.abs(e).max())
+        # In the mean: a norm makes much of the rounding of a head near zero.
+        assert np.abs(e - g).mean() < 0.01 * max(1.0, np.abs(e).max())
     for g in near_state:
         assert keras.backend.standardize_dtype(g.dtype) == "float32"
 
@@ -198,19 +200,29 @@ def test_weight_dropout_falls_on_something(name: str) -> None:
 @pytest.mark.parametrize("name", ["min_lstm", "rg_lru", "mlstm"])
 def test_parallel_form_stays_finite_and_equal_for_long_sequences(name: str) -> None:
     """Gates near 0 and 1 over hundreds of steps: products of gates would vanish."""
-    layer = CellLayer(name, UNITS, return_sequences=True, return_state=True, seed=1)
+    # The norm would make much of the rounding of a head that is next to zero.
+    options = {"heads": 2, "norm": False} if name == "mlstm" else {}
+    layer = CellLayer(
+        name, UNITS, options, return_sequences=True, return_state=True, seed=1
+    )
     layer.build((None, None, INPUTS))
     call = compiled(layer, lambda x, s: layer(x, initial_state=list(s)))
     x = 20.0 * some_inputs(260, INPUTS)
     state, pieces = layer.initial_state(BATCH), []
-    whole, *_ = call(x, state)
+    whole, *last = call(x, state)
     for begin in range(0, 260, 20):
         output, *state = call(x[:, begin : begin + 20], tuple(state))
         pieces.append(ops.convert_to_numpy(output))
     whole = ops.convert_to_numpy(whole)
     assert np.isfinite(whole).all()
+    # mLSTM's outputs are quotients, its states the sums that they are made of.
+    slack = 2e-4 if name == "mlstm" else 2e-5
     scale = np.abs(whole).max()
-    np.testing.assert_allclose(np.concatenate(pieces, 1), whole, atol=2e-5 * scale)
+    np.testing.assert_allclose(np.concatenate(pieces, 1), whole, atol=slack * scale)
+    for s, e in zip(state, last, strict=True):
+        e = ops.convert_to_numpy(e)
+        scale = np.abs(e).max()
+        np.testing.assert_allclose(ops.convert_to_numpy(s), e, atol=1e-6 * scale)
 
 
 def test_first_weights_follow_the_seed() -> None:
@@ -230,7 +242,7 @@ def test_loop_is_the_best_for_the_cell() -> None:
         layer(some_inputs(2, INPUTS))
         expected = on_jax if backend == "jax" else usual[backend]
         assert layer.loop == layer.planned_loop() == expected
-    layer = CellLayer("mlstm", UNITS)
+    layer = CellLayer("mlstm", UNITS, {"heads": 1})
     layer(some_inputs(2, INPUTS))
     assert layer.loop == "chunks"
 
@@ -238,6 +250,7 @@ def test_loop_is_the_best_for_the_cell() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "says"),
     [
+        ("mlstm", {"norm": 2}, "takes one of True, False; received 2"),
         ("mogrifier_lstm", {"round": 2}, "no setting 'round'. Did you mean 'rounds'"),
         ("mogrifier_lstm", {"rounds": -1}, "whole number of at least 0"),
         ("qrnn", {"pooling": "fo2"}, "Did you mean 'fo'"),
@@ -254,6 +267,8 @@ def test_says_what_is_wrong(name: str, options: dict[str, Any], says: str) -> No
 
 
 def test_heads_divide_the_units() -> None:
+    with pytest.raises(ConfigError, match="heads of at least two units"):
+        CellLayer("mlstm", UNITS).build((None, None, INPUTS))
     with pytest.raises(ConfigError, match="divisor of units=4, received 3"):
         CellLayer("mlstm", UNITS, {"heads": 3}).build((None, None, INPUTS))
 

@@ -47,20 +47,20 @@ class LayerNormLSTM(Cell):
 
     def project(self, x: Array, w: Weights) -> Array:
         """LN(W x; a_x) + b."""
-        return normalised(product(x, w.kernel), w.input_gain) + w.bias
+        return w.input_gain * normalised(product(x, w.kernel)) + w.bias
 
     def step(self, x: Array, state: State, w: Weights) -> tuple[Array, State]:
         """One step; see `Cell`."""
         h, c = state
-        gates = x + normalised(w.recurrent_kernel(h), w.recurrent_gain)
+        gates = x + w.recurrent_gain * normalised(w.recurrent_kernel(h))
         i, f, g, o = ops.split(gates, 4, axis=-1)
         c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
-        h = ops.sigmoid(o) * ops.tanh(normalised(c, w.cell_gain) + w.cell_bias)
+        h = ops.sigmoid(o) * ops.tanh(w.cell_gain * normalised(c) + w.cell_bias)
         return h, (h, c)
 
 
-def normalised(v: Array, gain: Array) -> Array:
-    """LN of the last axis."""
+def normalised(v: Array) -> Array:
+    """LN of the last axis, with a gain of one."""
     centred = v - ops.mean(v, axis=-1, keepdims=True)
     variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
-    return gain * centred * ops.rsqrt(variance + EPSILON)
+    return centred * ops.rsqrt(variance + EPSILON)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from keras import ops
 
+from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers.cells.base import (
     Array,
     ChunkedCell,
@@ -14,6 +15,7 @@ from keras_rnnlm.layers.cells.base import (
     check_choice,
     check_count,
 )
+from keras_rnnlm.layers.cells.layer_norm_lstm import normalised
 from keras_rnnlm.layers.cells.slstm import head_size, log_forget
 from keras_rnnlm.layers.cells.weights import blocks, dropped, matrix, vector
 from keras_rnnlm.layers.kernels.products import product
@@ -33,31 +35,44 @@ class MLSTM(ChunkedCell):
     with I = exp(w_i x_t + b_i) and F = sigmoid(w_f x_t + b_f) or exp of it, one number
     a head. C and n are kept divided by exp(m_t), m_t = max(log F + m_(t-1), log I).
 
+    With `norm` C_t q / max(...) has each head's mean taken away, is divided by its
+    deviation and multiplied by a gain before the output gate, as the paper's block does
+    behind the cell. Without it outputs begin near zero, and little is learned of them.
+
     Several steps are computed at once as attention within them, with the state before
     them beside it: the paper's parallel form, begun from any state.
 
     Args:
         heads: number of heads; they divide `units`.
         forget: "sigmoid" or "exp".
+        norm: whether each head's output is normalised.
     """
 
     heads: int = 4
     forget: str = "sigmoid"
+    norm: bool = True
 
     def __post_init__(self) -> None:
         """Check the settings."""
         check_count("mlstm", "heads", self.heads)
         check_choice("mlstm", "forget", self.forget, ("sigmoid", "exp"))
+        check_choice("mlstm", "norm", self.norm, (True, False))
 
     def weights(self, inputs: int, units: int) -> Mapping[str, Weight]:
         """Parts in the order q, k, v, o; gates in the order i, f, a number a head."""
-        head_size("mlstm", units, self.heads)
+        if head_size("mlstm", units, self.heads) == 1 and self.norm:
+            raise ConfigError(
+                "The cell mlstm expected heads of at least two units for its norm, "
+                f"received heads={self.heads} and units={units}. Take fewer heads, or "
+                "norm=false."
+            )
         return {
             "kernel": dropped(matrix(inputs, units, gates=4)),
             "gate_kernel": matrix(inputs, self.heads, gates=2),
             "bias": vector(4 * units),
             # Forgetting little at first, as the paper's authors begin.
             "gate_bias": vector(2 * self.heads, blocks(0.0, 3.0)),
+            **({"gain": vector(units, 1.0)} if self.norm else {}),
         }
 
     def state_shapes(self, inputs: int, units: int) -> tuple[tuple[int, ...], ...]:
@@ -117,8 +132,12 @@ class MLSTM(ChunkedCell):
         return ops.reshape(h, (steps, -1, h.shape[-1] * self.heads)), (memory, n, m[-1])
 
     def read(self, hidden: Array, x: Array, w: Weights) -> Array:
-        """The output gate."""
+        """The norm and the output gate."""
         units = hidden.shape[-1]
+        if self.norm:
+            lead = ops.shape(hidden)[:-1]
+            heads = ops.reshape(hidden, (*lead, self.heads, units // self.heads))
+            hidden = w.gain * ops.reshape(normalised(heads), ops.shape(hidden))
         return ops.sigmoid(x[..., 3 * units : 4 * units]) * hidden
 
     def _parts(self, x: Array) -> tuple[Array, ...]:

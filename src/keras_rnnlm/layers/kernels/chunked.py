@@ -9,8 +9,9 @@ from keras_rnnlm.layers.kernels.ops_loop import inside
 
 Array = Any
 
-# The work within a chunk grows with its square, that between chunks falls with it.
-STEPS = 64
+# The work within a chunk grows with its square, that between chunks falls with it; and
+# each chunk is compiled by itself.
+STEPS, CHUNKS = 32, 8
 
 
 def run(
@@ -24,7 +25,8 @@ def run(
     """Run a cell over a sequence; see `ops_loop.run`. T is known, there is no mask."""
     w = inside(weights, x.dtype)
     hidden = []
-    for start in range(0, x.shape[0], STEPS):
-        output, state = cell.chunk(x[start : start + STEPS], state, w)
+    size = max(STEPS, -(-x.shape[0] // CHUNKS))
+    for start in range(0, x.shape[0], size):
+        output, state = cell.chunk(x[start : start + size], state, w)
         hidden.append(output)
     return hidden[0] if len(hidden) == 1 else ops.concatenate(hidden), state
