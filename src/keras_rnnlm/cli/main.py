@@ -29,6 +29,7 @@ from keras_rnnlm.cli.demo import demo
 from keras_rnnlm.cli.evaluate import evaluate
 from keras_rnnlm.cli.generate import generate
 from keras_rnnlm.cli.info import info
+from keras_rnnlm.cli.ngram import ngram
 from keras_rnnlm.cli.recipes import recipes
 from keras_rnnlm.cli.score import score
 from keras_rnnlm.cli.train import train
@@ -57,6 +58,7 @@ for _verb in (
     train,
     evaluate,
     tune_evaluation,
+    ngram,
     score,
     generate,
     info,
