@@ -2,10 +2,10 @@
 
 1. One pass of the network as it stands, on as much of the text as a fifth of the time
    allows, gives the temperature and the best of a grid of caches.
-2. Dynamic evaluation is searched by trials: the rate by doubling and halving, then the
-   decay, then the length of a segment, each from the best found so far. A trial reads
-   as much of the validation text, from its beginning and in order, as lets about a
-   dozen of them fit into the time.
+2. Dynamic evaluation is searched by trials: the rate of each form in steps of four and
+   then of two, the decay, the length of a segment, the rate again, each from the best
+   found so far. A trial reads as much of the validation text, from its beginning and in
+   order, as lets about a dozen of them fit into the time.
 3. One pass with what was found, on as much as the time left allows, gives the
    temperature and the cache once more, and EM the weights of all experts.
 
@@ -18,7 +18,7 @@ import dataclasses
 import itertools
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from keras import ops
 from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.scoring.cache import CacheSettings
+from keras_rnnlm.scoring.climbing import Trials, climb, rates
 from keras_rnnlm.scoring.dynamic import DivergedError, DynamicReader
 from keras_rnnlm.scoring.ensemble import weights_hash
 from keras_rnnlm.scoring.experts import Floats, fit_weights, mix
@@ -44,7 +45,7 @@ from keras_rnnlm.scoring.system import Experts, Progress, Sources
 from keras_rnnlm.scoring.temperature import GRID, lowest
 from keras_rnnlm.scoring.tuned import CACHE, DROPOUT, MODEL, NGRAM, Line, Tuned
 
-RATES = tuple(0.01 * 2**i for i in range(12))
+RATE = 0.64  # where the search begins
 DECAYS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)
 SEGMENTS = (5, 10, 20, 40)
 WINDOWS = (100, 500, 2000)
@@ -116,7 +117,7 @@ class _Search:
         static = self._pass(None, GRID, self._total, self._caches)
         line = Line("temperature", lowest(GRID, static.nats.sum(axis=1)))
         ladder = [line]
-        dynamic = self._dynamic(static)
+        dynamic = self._dynamic()
         scores, most = static, self._total
         plain = ladder[0].temperature
         if dynamic is not None:
@@ -200,61 +201,51 @@ class _Search:
 
     # -- dynamic evaluation ---------------------------------------------------------
 
-    def _dynamic(self, static: PassScores) -> DynamicSettings | None:
+    def _dynamic(self) -> DynamicSettings | None:
         """Search dynamic evaluation; None if it does not help."""
-        forms = [DynamicSettings(rate=RATES[4])]
+        forms = [DynamicSettings(rate=RATE)]
         if self._sources.scale is not None:
-            forms.insert(0, DynamicSettings(rate=RATES[4], scaled=True))
-        share = 0.6 * self._left() / len(forms)
-        best: tuple[float, DynamicSettings] | None = None
-        for form in forms:
-            found = self._form(form, time.monotonic() + share)
-            if found is not None and (best is None or found[0] < best[0]):
-                best = found
-        if best is None or best[0] > -_LEAST_GAIN:
+            forms.insert(0, DynamicSettings(rate=RATE, scaled=True))
+        until = time.monotonic() + 0.6 * self._left()
+        most = self._size_of_trials(forms[0], until)
+        loss_of = Trials(self._loss_of_trial, until).loss
+        static = self._pass(None, (1.0,), most).nats.mean()
+
+        def gain(settings: DynamicSettings) -> float:
+            return float(static - loss_of(settings, most))
+
+        best = max((climb(rates(form), 6, gain, 2) for form in forms), key=gain)
+        best = climb(rates(best), 6, gain)
+        decays = [dataclasses.replace(best, decay=decay) for decay in DECAYS]
+        best = climb(decays, 0, gain)
+        # As much is learnt from a token whatever the length of its segment.
+        lengths = [
+            dataclasses.replace(best, segment=n, rate=best.rate * n / best.segment)
+            for n in SEGMENTS
+        ]
+        best = climb(lengths, SEGMENTS.index(best.segment), gain)
+        best = climb(rates(best), 6, gain)
+        if gain(best) < _LEAST_GAIN:
             _log.info("Dynamic evaluation did not help on the validation text.")
             return None
-        return best[1]
+        return best
 
-    def _form(
-        self, form: DynamicSettings, until: float
-    ) -> tuple[float, DynamicSettings] | None:
-        """Search one form; return its gain over no learning, and its settings."""
-        most = self._size_of_trials(form, until)
-        static = self._pass(None, (1.0,), most).nats.mean()
-        slowest = 0.0
-        known: dict[DynamicSettings, float] = {}
-
-        def tried(settings: DynamicSettings) -> float:
-            if settings not in known:
-                known[settings] = trial(settings)
-            return known[settings]
-
-        def trial(settings: DynamicSettings) -> float:
-            nonlocal slowest
-            begun = time.monotonic()
-            if begun + slowest > until and slowest:
-                return np.inf  # no time left: as if it were no better
-            try:
-                loss = float(self._pass(settings, (1.0,), most).nats.mean() - static)
-            except DivergedError:
-                loss = np.inf
-            slowest = max(slowest, time.monotonic() - begun)
-            self._trials.append(
-                {
-                    **dataclasses.asdict(settings),
-                    "predictions": most,
-                    "gain": -loss if np.isfinite(loss) else None,
-                    "seconds": round(time.monotonic() - begun, 2),
-                }
-            )
-            return loss
-
-        loss, form = _climb(form, "rate", RATES, tried)
-        loss, form = _climb(form, "decay", DECAYS, tried, loss)
-        loss, form = _climb(form, "segment", SEGMENTS, tried, loss)
-        loss, form = _climb(form, "rate", RATES, tried, loss)
-        return (loss, form) if np.isfinite(loss) else None
+    def _loss_of_trial(self, settings: DynamicSettings, most: int) -> float:
+        """Return nats a token, infinite where the weights go astray."""
+        begun = time.monotonic()
+        try:
+            loss = float(self._pass(settings, (1.0,), most).nats.mean())
+        except DivergedError:
+            loss = np.inf
+        self._trials.append(
+            {
+                **dataclasses.asdict(settings),
+                "predictions": most,
+                "loss": loss if np.isfinite(loss) else None,
+                "seconds": round(time.monotonic() - begun, 2),
+            }
+        )
+        return loss
 
     def _size_of_trials(self, form: DynamicSettings, until: float) -> int:
         """Return how many predictions let a dozen trials fit into the time."""
@@ -336,39 +327,6 @@ class _Search:
         wanted = dataclasses.replace(line, weights=share, passes=self._passes)
         experts = Experts(self._sources, self._text, [wanted], self._progress, most)
         return experts.of(wanted)[0]
-
-
-def _climb(
-    settings: DynamicSettings,
-    name: str,
-    values: Sequence[float],
-    tried: Callable[[DynamicSettings], float],
-    loss: float | None = None,
-) -> tuple[float, DynamicSettings]:
-    """Walk along one setting for as long as that helps; return the least loss.
-
-    Args:
-        settings: Where to begin.
-        name: Of the setting.
-        values: Ascending; that of `settings` is among them.
-        tried: Returns the loss of settings.
-        loss: Of `settings`, if known.
-    """
-    best = tried(settings) if loss is None else loss
-    place = values.index(getattr(settings, name))
-    for direction in (1, -1):
-        moved = False
-        while 0 <= place + direction < len(values):
-            value = values[place + direction]
-            changed: dict[str, Any] = {name: value}
-            candidate = dataclasses.replace(settings, **changed)
-            if not (found := tried(candidate)) < best:
-                break
-            best, settings, moved = found, candidate, True
-            place += direction
-        if moved:
-            break
-    return best, settings
 
 
 def _at(scores: PassScores, temperature: float) -> Floats:
