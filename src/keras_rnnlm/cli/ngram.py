@@ -8,7 +8,7 @@ import click
 
 from keras_rnnlm.cli.base import Verb
 from keras_rnnlm.cli.train import TOKENIZERS
-from keras_rnnlm.cli.wording import count, figure, table
+from keras_rnnlm.cli.wording import count, table
 
 if TYPE_CHECKING:
     from keras_rnnlm.data.tokenizers import Tokenizer
@@ -193,7 +193,7 @@ def _rows(found: dict[str, Any], arpa: str | None) -> list[tuple[str, str]]:
             rows.append(
                 (
                     f"{part} perplexity",
-                    f"{figure(figures['perplexity'])} per {unit}, "
+                    f"{_perplexity(figures['perplexity'])} per {unit}, "
                     f"loss {figures['loss']:.4f} nats "
                     f"({count(figures['tokens'])} predicted{unknown})",
                 )
@@ -208,3 +208,8 @@ def _rows(found: dict[str, Any], arpa: str | None) -> list[tuple[str, str]]:
     if arpa is not None:
         rows.append(("ARPA file", f"{arpa} (written in {seconds['writing']:.1f} s)"))
     return rows
+
+
+def _perplexity(value: float | None) -> str:
+    """Return a perplexity with two decimals; none where no float can hold it."""
+    return "too large for a number" if value is None else f"{value:,.2f}"

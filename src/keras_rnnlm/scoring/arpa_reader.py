@@ -3,10 +3,9 @@
 import gzip
 import math
 import zlib
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from keras_rnnlm.data.tokenizer_base import Tokenizer
 from keras_rnnlm.errors import InputError
+from keras_rnnlm.scoring.arpa_fields import columns_of
 from keras_rnnlm.scoring.arpa_words import ids_of_tokens, unescape
 from keras_rnnlm.scoring.ngram_tables import NOWHERE, Floats, NGramTable
 
@@ -46,13 +46,16 @@ class _Section:
     """The lines of one length.
 
     Attributes:
-        words: A list of words for each position in the n-grams.
+        symbols: (lines, length) the symbol of each word, `NOWHERE` for those that the
+            tokenizer lacks.
+        words: The words of unigrams; empty for longer n-grams.
         logs: (lines,) base-10 logarithms of probabilities.
         backoffs: (lines,) base-10 logarithms of weights.
         lines: (lines,) number of each line in the file.
     """
 
-    words: list[list[bytes]]
+    symbols: NDArray[np.int64]
+    words: list[bytes]
     logs: Floats
     backoffs: Floats
     lines: NDArray[np.int64]
@@ -132,25 +135,27 @@ class ArpaReader:
         """Read the n-grams of one length."""
         if (line := self._next_filled(stream)) != b"\\%d-grams:" % n:
             self._fail(f"\\{n}-grams:", line)
-        words: list[list[bytes]] = [[] for _ in range(n)]
-        logs, backoffs, numbers = [], [], []
+        words: list[bytes] = []
+        symbols, logs, backoffs, numbers = [], [], [], []
         left = count
         while left:
             first = self._number + 1
-            lines = list(islice(self._lines(stream), min(left, _BLOCK)))
-            rows = [line.split() for line in lines]
-            if len(rows) < min(left, _BLOCK) or not {*map(len, rows)} <= {n + 1, n + 2}:
+            lines = list(islice(stream, min(left, _BLOCK)))
+            self._number += len(lines)
+            columns = columns_of(lines, n)
+            if columns is None or len(lines) < min(left, _BLOCK):
                 self._complain(lines, first, n, count)
-            columns = list(zip(*(row[: n + 1] for row in rows), strict=True))
-            for kept, column in zip(words, columns[1:], strict=True):
-                kept.extend(column)
+            if n == 1:
+                words += columns[1]
+            else:
+                symbols.append(self._symbols(columns[1:-1]))
             logs.append(self._numbers(columns[0], first))
-            weights = [row[n + 1] if len(row) > n + 1 else b"0" for row in rows]
-            backoffs.append(self._numbers(weights, first))
-            numbers.append(np.arange(first, first + len(rows)))
-            left -= len(rows)
+            backoffs.append(self._numbers(columns[-1], first))
+            numbers.append(np.arange(first, first + len(lines)))
+            left -= len(lines)
         empty = np.empty(0)
         section = _Section(
+            np.concatenate([np.empty((0, n), np.int64), *symbols]),
             words,
             np.concatenate([empty, *logs]),
             np.concatenate([empty, *backoffs]),
@@ -172,12 +177,12 @@ class ArpaReader:
         """Say which id each word of the file is; return that which ends a sentence."""
         known = ids_of_tokens(self._tokenizer)
         end = self._tokenizer.line_end_id
-        logs = dict(zip(section.words[0], section.logs.tolist(), strict=True))
+        logs = dict(zip(section.words, section.logs.tolist(), strict=True))
         # A file with a word for the line end itself runs on through it.
         spelt = {known.get(unescape(word)) for word in logs if word != _END}
         ended = logs.get(_END, _NEVER) > _NEVER and end not in spelt
         sentence_end = end if ended else None
-        for word in section.words[0]:
+        for word in section.words:
             if word == _START:
                 self._ids[word] = self._base - 1
             elif word == _END:
@@ -192,14 +197,14 @@ class ArpaReader:
         if not any(word not in special for word in self._ids):
             raise InputError(
                 f"{self._path}: expected words that the model's {self._tokenizer.kind} "
-                f"vocabulary has, received {len(section.words[0])} that it lacks. "
+                f"vocabulary has, received {len(section.words)} that it lacks. "
                 "Estimate an n-gram model on text of this vocabulary."
             )
         return sentence_end
 
     def _unigrams(self, section: _Section) -> NGramTable:
         """Return a unigram of each symbol."""
-        symbols = self._symbols(section.words[0])
+        symbols = self._symbols([section.words])[:, 0]
         logs = np.full(self._base, -np.inf)
         backoffs = np.zeros(self._base)
         kept = np.flatnonzero(symbols != NOWHERE)
@@ -208,7 +213,7 @@ class ArpaReader:
         backoffs[symbols[kept]] = section.backoffs[kept] * _LOG10
         foreign = [
             word
-            for word in section.words[0]
+            for word in section.words
             if word not in self._ids and word not in (_END, *_UNKNOWN)
         ]
         self._left_out += len(foreign)
@@ -219,9 +224,7 @@ class ArpaReader:
         self, section: _Section, symbols: NDArray[np.int64], logs: Floats
     ) -> None:
         """Give tokens that the file lacks an even share of its `<unk>`."""
-        there = [
-            place for place, word in enumerate(section.words[0]) if word in _UNKNOWN
-        ]
+        there = [place for place, word in enumerate(section.words) if word in _UNKNOWN]
         if not there:
             return
         absent = np.ones(self._base, np.bool_)
@@ -235,8 +238,8 @@ class ArpaReader:
 
     def _longer(self, section: _Section) -> NGramTable:
         """Return the table of n-grams longer than one."""
-        columns = [self._symbols(words) for words in section.words]
-        ours = np.all([column != NOWHERE for column in columns], axis=0)
+        columns = section.symbols.T
+        ours = (columns != NOWHERE).all(axis=0)
         kept = np.flatnonzero(ours)
         self._left_out += len(ours) - len(kept)
         contexts = columns[0][kept]
@@ -252,13 +255,15 @@ class ArpaReader:
             keys[order], _natural(section.logs[kept]), section.backoffs[kept] * _LOG10
         )
 
-    def _symbols(self, words: list[bytes]) -> NDArray[np.int64]:
-        find = self._ids.get
-        return np.fromiter(
-            (find(word, NOWHERE) for word in words), np.int64, len(words)
-        )
+    def _symbols(self, columns: list[list[bytes]]) -> NDArray[np.int64]:
+        """Return the symbols (words, columns) of words."""
+        found = np.empty((len(columns[0]), len(columns)), np.int64)
+        for place, words in enumerate(columns):
+            ids = map(self._ids.get, words, repeat(NOWHERE))
+            found[:, place] = np.fromiter(ids, np.int64, len(words))
+        return found
 
-    def _numbers(self, fields: "list[bytes] | tuple[bytes, ...]", first: int) -> Floats:
+    def _numbers(self, fields: list[bytes], first: int) -> Floats:
         try:
             return np.array([*map(float, fields)], np.float64)
         except ValueError:
@@ -289,12 +294,19 @@ class ArpaReader:
         """Raise InputError about the first of some n-grams."""
         place = int(places.min())
         self._number = int(section.lines[place])
-        words = b" ".join(column[place] for column in section.words)
+        words = b" ".join(self._spelt(section, place))
         self._fail(expected, words if values is None else b"%g" % values[place])
+
+    def _spelt(self, section: _Section, place: int) -> list[bytes]:
+        """Return the words of an n-gram."""
+        if section.words:
+            return section.words[place : place + 1]
+        word_of = {symbol: word for word, symbol in self._ids.items()}
+        return [word_of[symbol] for symbol in section.symbols[place].tolist()]
 
     def _complain(self, lines: list[bytes], first: int, n: int, count: int) -> NoReturn:
         """Raise InputError about the first line that is no n-gram of this length."""
-        for number, line in enumerate(lines, first):
+        for number, line in enumerate(map(bytes.strip, lines), first):
             if len(line.split()) not in (n + 1, n + 2):
                 self._number = number
                 if not line or line.startswith(b"\\"):
@@ -307,10 +319,6 @@ class ArpaReader:
         while (line := self._line(stream)) == b"":
             pass
         return line
-
-    def _lines(self, stream: BinaryIO) -> Iterator[bytes]:
-        while (line := self._line(stream)) is not None:
-            yield line
 
     def _line(self, stream: BinaryIO) -> bytes | None:
         """Return the next line without white space around it, None at the end."""
