@@ -8,19 +8,17 @@ import numpy as np
 from keras import ops
 
 from keras_rnnlm.layers import CausalAttention, Embedding, LockedDropout
-from keras_rnnlm.layers.kernels.one_pass import Outcome
-from keras_rnnlm.layers.make import initial_state, make_layer
+from keras_rnnlm.layers.make import initial_state, layer_weights, make_layer
 from keras_rnnlm.layers.penalties import activation_penalty as penalty_of
-from keras_rnnlm.layers.word_ranks import WordRanks
 from keras_rnnlm.models.carried_state import CarriedState, State
+from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.connections import checked, connect, input_widths
 from keras_rnnlm.models.initial_weights import initialise
 from keras_rnnlm.models.output_layers import make_output
-from keras_rnnlm.models.stream_training import StreamTraining
 
 
 @keras.saving.register_keras_serializable("keras_rnnlm")
-class RNNLM(StreamTraining):
+class RNNLM(CausalLM):
     """Embedding, recurrent layers and a softmax over the vocabulary.
 
     The architecture is that of Mikolov et al. (2010) with the cells and dropout of
@@ -229,49 +227,6 @@ class RNNLM(StreamTraining):
 
     # -- the forward pass ---------------------------------------------------------
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Return float32 logits (batch, time, vocabulary).
-
-        For a dict with `targets` and `weights` (batch, time) instead what a pass over
-        them found: `loss`, and `nats` and `correct` (batch, time); in training beside
-        them the `penalty`, if there is any. Without targets it goes to `add_loss`.
-        """
-        training = bool(training)
-        given = inputs if isinstance(inputs, dict) else {"tokens": inputs}
-        tokens, carry = given["tokens"], given.get("carry")
-        state = (
-            self.initial_state(ops.shape(tokens)[0])
-            if carry is None
-            else self.carried.read(carry, training)
-        )
-        dropped, raw, last, state = self._recur(tokens, state, training)
-        if carry is not None:
-            self.carried.write(state, carry, training)
-        penalty = None
-        if training and any(self.penalties):
-            weights = given.get("weights", ops.ones(ops.shape(raw)[:2], "float32"))
-            penalty = penalty_of(dropped, raw, weights, *self.penalties)
-        hidden = self._projected(last)
-        if "targets" not in given:
-            if penalty is not None:
-                self.add_loss(penalty)
-            return self.logits(hidden)
-        targets, weights = given["targets"], given["weights"]
-        found = self.cross_entropy(hidden, targets, weights, training)._asdict()
-        return found if penalty is None else {**found, "penalty": penalty}
-
-    def rank_words(self, counts: Any) -> None:
-        """Tell an `adaptive` or `sampled` output how often each word comes.
-
-        Without it lower ids are taken for more frequent words. Call it before training:
-        it changes what the weights mean, and is kept with them.
-
-        Args:
-            counts: (vocabulary,), of the training text; a `full` output needs none.
-        """
-        if isinstance(self.output_layer, WordRanks):
-            self.output_layer.rank_words(np.asarray(counts))
-
     def initial_state(self, batch_size: Any) -> State:
         """Return the zero state: per layer a tuple of float32 arrays (batch, ...).
 
@@ -298,6 +253,18 @@ class RNNLM(StreamTraining):
         _, _, last, state = self._recur(tokens, state, training)
         return self._projected(last), state
 
+    def penalised(
+        self, tokens: Any, state: State, weights: Any
+    ) -> tuple[Any, State, Any]:
+        """See `CausalLM.penalised`: the activation penalties."""
+        dropped, raw, last, state = self._recur(tokens, state, True)
+        if not any(self.penalties):
+            return self._projected(last), state, None
+        if weights is None:
+            weights = ops.ones(ops.shape(raw)[:2], "float32")
+        penalty = penalty_of(dropped, raw, weights, *self.penalties)
+        return self._projected(last), state, penalty
+
     def _recur(
         self, tokens: Any, state: State, training: bool
     ) -> tuple[Any, Any, Any, State]:
@@ -322,61 +289,26 @@ class RNNLM(StreamTraining):
     def _projected(self, x: Any) -> Any:
         return x if self.projection is None else self.projection(x)
 
-    def logits(self, hidden: Any) -> Any:
-        """Return float32 logits (batch, time, vocabulary) of hidden vectors.
+    # -- what its parts are -------------------------------------------------------
 
-        Those of an `adaptive` output or a `mixture` are log-probabilities.
-        """
-        return self.output_layer(hidden, *self._matrix())
+    def body_weights(self) -> dict[str, Any]:
+        """See `CausalLM.body_weights`."""
+        named = {
+            f"recurrent.{i}.{name}": variable
+            for i, layer in enumerate(self.recurrent)
+            for name, variable in layer_weights(layer).items()
+        }
+        if self.attention is not None:
+            for variable in self.attention.trainable_variables:
+                named[f"attention.{variable.name}"] = variable
+        if self.projection is not None:
+            named["projection.kernel"] = self.projection.kernel
+        return named
 
-    def log_probabilities(self, hidden: Any) -> Any:
-        """Return natural log-probabilities (batch, time, vocabulary) in float32."""
-        return self.output_layer.log_probabilities(hidden, *self._matrix())
+    def planned_loops(self) -> list[str]:
+        """See `CausalLM.planned_loops`: of each recurrent layer."""
+        return [layer.planned_loop() for layer in self.recurrent]
 
-    def cross_entropy(
-        self, hidden: Any, targets: Any, weights: Any = None, training: bool = False
-    ) -> Outcome:
-        """Compare hidden vectors with targets, without all logits in memory.
-
-        Args:
-            hidden: (batch, time, width).
-            targets: Integer ids (batch, time).
-            weights: (batch, time): of each token in the loss; all one if absent.
-            training: Whether the loss will be differentiated.
-        """
-        if weights is None:
-            weights = ops.ones(ops.shape(targets), "float32")
-        matrix = self._matrix()[0] if self.output_layer.tied else None
-        found: Outcome = self.output_layer.cross_entropy(
-            hidden, targets, weights, matrix, training
-        )
-        return found
-
-    def _matrix(self) -> tuple[Any, ...]:
-        """The embedding matrix, if the output layer is tied to it."""
-        return (self.embedding.embeddings,) if self.output_layer.tied else ()
-
-    def step(self, tokens: Any, state: State) -> tuple[Any, State]:
-        """Predict what follows: the one call on which all inference stands.
-
-        Args:
-            tokens: Integer ids (batch,) or (batch, time).
-            state: As from `initial_state` or an earlier call; any row may be zeroed
-                by itself.
-
-        Returns:
-            Natural log-probabilities of the next token, float32, (batch, vocabulary)
-            or (batch, time, vocabulary), and the state after the last token.
-        """
-        tokens = ops.convert_to_tensor(tokens, "int32")
-        one = len(tokens.shape) == 1
-        hidden, state = self.hidden(
-            ops.expand_dims(tokens, 1) if one else tokens, state
-        )
-        log_probabilities = self.log_probabilities(hidden)
-        return (log_probabilities[:, 0] if one else log_probabilities), state
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments of the constructor."""
-        # The policy by name: Keras's own serialization imports TensorFlow if it can.
-        return {**self._arguments, "dtype": self.dtype_policy.name, "name": self.name}
+    def loops(self) -> list[str | None]:
+        """See `CausalLM.loops`: of each recurrent layer."""
+        return [layer.loop for layer in self.recurrent]

@@ -7,16 +7,16 @@ import keras
 import numpy as np
 
 from keras_rnnlm.errors import FolderError
-from keras_rnnlm.layers.make import layer_weights
 from keras_rnnlm.layers.word_ranks import WordRanks
 
 
 def named_weights(network: Any) -> dict[str, keras.Variable]:
-    """Return the weights of an `RNNLM` by stable name, in fixed order.
+    """Return the weights of a language model by stable name, in fixed order.
 
-    Names: `embedding.weight`, `recurrent.I.kernel`, `recurrent.I.recurrent_kernel`,
-    `recurrent.I.bias` or what a cell declares in their place, those of `attention`,
-    `projection.kernel`, `output.kernel` (free output only; shape (width, vocabulary))
+    Names: `embedding.weight`; of an `RNNLM` `recurrent.I.kernel`,
+    `recurrent.I.recurrent_kernel`, `recurrent.I.bias` or what a cell declares in their
+    place, those of `attention` and `projection.kernel`, of other networks
+    `blocks.I.NAME`; `output.kernel` (free output only; shape (width, vocabulary))
     and `output.bias`. A mixture has `output.prior_kernel`, `output.latent_kernel` and
     `output.latent_bias` besides. A sampled output has `output.order`, the rank of each
     id and the id of each rank, besides; an adaptive one `output.order`,
@@ -25,14 +25,7 @@ def named_weights(network: Any) -> dict[str, keras.Variable]:
     but the order.
     """
     named = {"embedding.weight": network.embedding.embeddings}
-    for i, layer in enumerate(network.recurrent):
-        for name, variable in layer_weights(layer).items():
-            named[f"recurrent.{i}.{name}"] = variable
-    if network.attention is not None:
-        for variable in network.attention.trainable_variables:
-            named[f"attention.{variable.name}"] = variable
-    if network.projection is not None:
-        named["projection.kernel"] = network.projection.kernel
+    named.update(network.body_weights())
     for variable in network.output_layer.trainable_variables:
         named[f"output.{variable.name}"] = variable
     if isinstance(network.output_layer, WordRanks):

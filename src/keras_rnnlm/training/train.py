@@ -269,7 +269,7 @@ class _Run:
             "batch_size": batches.batch_size,
             "steps": getattr(batches, "steps", None),
             "precision": settings.precision,
-            "loops": [layer.planned_loop() for layer in network.recurrent],
+            "loops": network.planned_loops(),
             "output_loop": network.output_layer.planned_loop(),
             "device": environment()["device"],
             "minutes": settings.minutes,
@@ -296,14 +296,13 @@ class _Run:
         )
         assign_weights(network, loop.best)
         figures = final.evaluate(network, self.flag.check)
-        loops = [layer.loop for layer in trained.recurrent]
         report = {
             **figures,
             "settings": self.settings.to_dict(),
             "data": self.corpus.describe(),
             "identity": {k: v for k, v in identity.items() if k != "settings"},
             "parameters": parameter_count(network),
-            "loops": loops,
+            "loops": trained.loops(),
             "output_loop": trained.output_layer.loop,
             "schedule": {
                 "steps": loop.step,
