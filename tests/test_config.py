@@ -54,6 +54,7 @@ def test_values_are_read_like_toml() -> None:
         (["output_cutoffs=3,x"], "takes whole numbers with commas between them"),
         (["output=sampled", "output_samples=0"], "takes at least 1; received 0"),
         (["mixtures=3"], "goes with output=mixture; received output=full"),
+        (["mixture_dropout=0.1"], "goes with output=mixture"),
         (["connections=dens"], "Did you mean 'dense'?"),
         (["output_dropout=1"], "'output_dropout' takes at least 0 and below 1"),
         (["activation_penalty=-1"], "takes at least 0 and at most 1e+06; received -1"),

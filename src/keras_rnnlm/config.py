@@ -71,6 +71,7 @@ class Settings:
             as `2000,20000`; by the size of the vocabulary if absent.
         output_samples: Words that `sampled` draws in a step; 2048 if absent.
         mixtures: Number of softmaxes of `mixture`; 4 if absent.
+        mixture_dropout: Rate of locked dropout on its latent vectors; 0 if absent.
         dropout: Rate of locked dropout between recurrent layers.
         input_dropout: Rate of locked dropout on the embeddings; `dropout` if absent.
         output_dropout: Rate of locked dropout after the last one; `dropout` if absent.
@@ -140,6 +141,7 @@ class Settings:
     output_cutoffs: tuple[int, ...] | None = None
     output_samples: int | None = None
     mixtures: int | None = None
+    mixture_dropout: float | None = None
     dropout: float = 0.2
     input_dropout: float | None = None
     output_dropout: float | None = None
@@ -211,7 +213,7 @@ class Settings:
                 check_least(name, getattr(self, name), 1)
         for name in ("dropout", "embedding_dropout", "weight_dropout", "average"):
             check_range(name, getattr(self, name), 0.0, 1.0, open_end=True)
-        for name in ("input_dropout", "output_dropout"):
+        for name in ("input_dropout", "output_dropout", "mixture_dropout"):
             if getattr(self, name) is not None:
                 check_range(name, getattr(self, name), 0.0, 1.0, open_end=True)
         for name in ("activation_penalty", "temporal_penalty"):
@@ -256,6 +258,7 @@ class Settings:
             ("output_cutoffs", "adaptive"),
             ("output_samples", "sampled"),
             ("mixtures", "mixture"),
+            ("mixture_dropout", "mixture"),
         ):
             if getattr(self, name) is not None and self.output != owner:
                 raise ConfigError(

@@ -137,6 +137,27 @@ def test_chunks_are_the_whole(rows: int, training: bool) -> None:
         np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-6)
 
 
+def test_latent_vectors_are_dropped_in_training_alone() -> None:
+    layer, plain = made(False, dropout=0.5, seed=3), made(False)
+    width = layer.latent_bias.shape[0]
+    weights = np.eye(8, 3 * 8, dtype="float32")
+    for each in (layer, plain):
+        each.latent_kernel.assign(weights)
+        each.latent_bias.assign(np.full(width, 2.0))
+
+    def nats(layer: layers.MixtureOutput, training: bool) -> np.ndarray:
+        hidden = np.repeat(HIDDEN[:, :1], 3, axis=1)  # three equal steps
+        targets = np.repeat(TARGETS[:, :1], 3, axis=1)
+        found = layer.cross_entropy(hidden, targets, WEIGHTS, training=training)
+        return array(ops.stop_gradient(found.nats))
+
+    np.testing.assert_array_equal(nats(layer, False), nats(plain, False))
+    one, two = nats(layer, True), nats(layer, True)
+    assert np.abs(one - two).max() > 1e-3  # another mask for each batch
+    assert np.abs(one - nats(plain, True)).max() > 1e-3
+    np.testing.assert_allclose(one, one[:, :1].repeat(3, 1), atol=1e-6)  # locked
+
+
 def test_one_softmax_is_a_softmax() -> None:
     layer = made(tied=False, mixtures=1)
     weights = {v.name: array(v.value) for v in layer.weights}

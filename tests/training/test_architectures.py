@@ -21,6 +21,7 @@ def test_from_settings_to_scores_and_text(english_file: Path, tmp_path: Path) ->
             "layers=2",
             "output=mixture",
             "mixtures=2",
+            "mixture_dropout=0.2",
             "connections=dense",
             "attention=12",
             "activation_penalty=1",

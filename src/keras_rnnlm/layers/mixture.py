@@ -11,6 +11,7 @@ from keras_rnnlm.layers.kernels.fused_cross_entropy import FusedCrossEntropy
 from keras_rnnlm.layers.kernels.mixture_softmax import MixtureCrossEntropy
 from keras_rnnlm.layers.kernels.one_pass import Outcome
 from keras_rnnlm.layers.kernels.products import accumulator, product
+from keras_rnnlm.layers.regularizers import LockedDropout
 
 Array = Any
 
@@ -28,6 +29,9 @@ class MixtureOutput(keras.layers.Layer):
         vocabulary_size: V.
         mixtures: K, the number of softmaxes.
         tied: whether the matrix comes with the call.
+        dropout: rate of locked dropout on the latent vectors, in `cross_entropy` for
+            training.
+        seed: seed of its masks; None draws one.
         **options: those of `keras.layers.Layer`.
 
     Call arguments:
@@ -38,7 +42,7 @@ class MixtureOutput(keras.layers.Layer):
         Log-probabilities (..., V) in float32 or better, which sum to one.
 
     Raises:
-        ConfigError: if there are no softmaxes.
+        ConfigError: if there are no softmaxes, or the rate is out of range.
     """
 
     def __init__(
@@ -46,6 +50,8 @@ class MixtureOutput(keras.layers.Layer):
         vocabulary_size: int,
         mixtures: int = 4,
         tied: bool = False,
+        dropout: float = 0.0,
+        seed: int | None = None,
         **options: Any,
     ) -> None:
         """Make the layer; the arguments are those of the class."""
@@ -58,6 +64,7 @@ class MixtureOutput(keras.layers.Layer):
         self.vocabulary_size = vocabulary_size
         self.mixtures = mixtures
         self.tied = tied
+        self.dropout = LockedDropout(dropout, seed, dtype=self.dtype_policy)
         self.supports_masking = True
         self.kernel: Any = None
         self.loop: str | None = None
@@ -117,7 +124,7 @@ class MixtureOutput(keras.layers.Layer):
         """The loss of targets in one pass; see `Output.cross_entropy`."""
         self.loop = self.planned_loop()
         full = FusedCrossEntropy(self.tied, self.compute_dtype, self.loop)
-        latent, log_priors = self._latent(hidden)
+        latent, log_priors = self._latent(hidden, training)
         found = MixtureCrossEntropy(full)(
             ops.reshape(latent, (-1, *latent.shape[-2:])),
             ops.reshape(log_priors, (-1, self.mixtures)),
@@ -133,13 +140,15 @@ class MixtureOutput(keras.layers.Layer):
         """What `cross_entropy` will run; `loop` says what its last call ran."""
         return softmax.choose(self.compute_dtype)
 
-    def _latent(self, hidden: Array) -> tuple[Array, Array]:
+    def _latent(self, hidden: Array, training: bool = False) -> tuple[Array, Array]:
         """Latent vectors (..., K, E) and log-priors (..., K), in float32 or better."""
         wide = accumulator(self.compute_dtype)
         narrow = ops.cast(hidden, self.compute_dtype)
         priors = product(narrow, ops.cast(self.prior_kernel, self.compute_dtype))
         latent = product(narrow, ops.cast(self.latent_kernel, self.compute_dtype))
         latent = ops.tanh(latent + ops.cast(self.latent_bias, wide))
+        if training and self.dropout.rate:
+            latent = self.dropout(latent, training=True)
         width = self.latent_bias.shape[0] // self.mixtures
         shape = (*ops.shape(latent)[:-1], self.mixtures, width)
         latent = ops.cast(ops.reshape(latent, shape), self.compute_dtype)
@@ -165,4 +174,6 @@ class MixtureOutput(keras.layers.Layer):
             "vocabulary_size": self.vocabulary_size,
             "mixtures": self.mixtures,
             "tied": self.tied,
+            "dropout": self.dropout.rate,
+            "seed": self.dropout.seed,
         }

@@ -24,6 +24,7 @@ def make_output(
     cutoffs: Any = None,
     samples: int | None = None,
     mixtures: int | None = None,
+    mixture_dropout: float | None = None,
     seed: int | None = None,
     dtype: Any = None,
 ) -> Any:
@@ -36,6 +37,7 @@ def make_output(
         cutoffs: Ranks at which clusters begin, for `adaptive` alone.
         samples: Words drawn in a step, for `sampled` alone.
         mixtures: Number of softmaxes, for `mixture` alone.
+        mixture_dropout: Of the latent vectors, for `mixture` alone.
         seed: Of the drawing.
         dtype: Keras dtype policy.
 
@@ -51,6 +53,7 @@ def make_output(
         ("output_cutoffs", cutoffs, "adaptive"),
         ("output_samples", samples, "sampled"),
         ("mixtures", mixtures, "mixture"),
+        ("mixture_dropout", mixture_dropout, "mixture"),
     ):
         if value is not None and kind != owner:
             raise ConfigError(
@@ -70,7 +73,8 @@ def make_output(
         return SampledOutput(vocabulary_size, samples, seed, tied=tied, **options)
     if kind == "mixture":
         mixtures = MIXTURES if mixtures is None else mixtures
-        return MixtureOutput(vocabulary_size, mixtures, tied=tied, **options)
+        rate = mixture_dropout or 0.0
+        return MixtureOutput(vocabulary_size, mixtures, tied, rate, seed, **options)
     return Output(vocabulary_size, tied=tied, **options)
 
 

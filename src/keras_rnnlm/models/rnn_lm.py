@@ -60,6 +60,7 @@ class RNNLM(CausalLM):
             the vocabulary when None.
         output_samples: Words that `sampled` draws in a step; 2048 when None.
         mixtures: Number of softmaxes of `mixture`; 4 when None.
+        mixture_dropout: Locked dropout on its latent vectors; none when None.
         seed: Seed of the initial weights (the same on every backend) and of dropout;
             drawn by chance when None.
         dtype: Keras dtype policy, for example `mixed_bfloat16`.
@@ -91,6 +92,7 @@ class RNNLM(CausalLM):
         output_cutoffs: Any = None,
         output_samples: int | None = None,
         mixtures: int | None = None,
+        mixture_dropout: float | None = None,
         cell_arguments: dict[str, Any] | None = None,
         seed: int | None = None,
         dtype: Any = None,
@@ -131,6 +133,7 @@ class RNNLM(CausalLM):
             "output_cutoffs": None if output_cutoffs is None else list(output_cutoffs),
             "output_samples": output_samples,
             "mixtures": mixtures,
+            "mixture_dropout": mixture_dropout,
             "seed": seed,
         }
         self.vocabulary_size = vocabulary_size
@@ -200,6 +203,7 @@ class RNNLM(CausalLM):
             cutoffs=output_cutoffs,
             samples=output_samples,
             mixtures=mixtures,
+            mixture_dropout=mixture_dropout,
             seed=next(seeds),
             dtype=policy,
         )

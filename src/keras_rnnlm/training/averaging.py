@@ -3,13 +3,14 @@
 One rule serves them all. From the step s at which averaging begins, the average a of
 the weights w takes
 
-    a = a + (1 - m) (w - a),    m = min(decay, n / (n + 1)),    n = steps since s,
+    a = a + (1 - m) (w - a),    m = min(decay, n / (n + eta + 1)),    n = steps since s,
 
-and is w itself before. With a decay of 1 that is the plain mean since s, as stochastic
-weight averaging (Izmailov et al. 2018) and averaged SGD (Polyak & Juditsky 1992; the
-non-monotonic trigger: Merity et al. 2018) want it. With a smaller one it is an
-exponential moving average that begins as a plain mean, so that it never hangs on to
-the weights it began with.
+and is w itself before. With decay 1 and eta 0 that is the plain mean since s, as
+stochastic weight averaging (Izmailov et al. 2018) and averaged SGD (Polyak & Juditsky
+1992; the non-monotonic trigger: Merity et al. 2018) want it. A smaller decay makes it
+an exponential moving average. That begins as a polynomial-decay average (Shamir & Zhang
+2013), which counts the newest 1 / (eta + 1) of the steps most: so it neither hangs on
+to the weights it began with nor, in a short run, to those of its first half.
 """
 
 from typing import Any
@@ -22,6 +23,8 @@ from keras_rnnlm.config import Settings
 
 NEVER = 2**30
 """The step at which an average begins that has not been begun."""
+ETA = 8
+"""Of moving averages: while they are young they are over a ninth of the steps."""
 
 
 class _Averaging:
@@ -30,6 +33,7 @@ class _Averaging:
     _model_variables_moving_average: list[Any]
     iterations: Any
     ema_momentum: float
+    average_eta: int
 
     def build(self, variables: Any) -> None:
         """Make the optimizer's variables and the step at which averaging begins."""
@@ -45,7 +49,8 @@ class _Averaging:
         since = ops.convert_to_tensor(self.average_since)
         taken = ops.cast(self.iterations, "int32") - since
         taken = ops.cast(ops.maximum(taken, 0), "float32")
-        share = 1.0 - ops.minimum(taken / (taken + 1.0), self.ema_momentum)
+        kept = taken / (taken + self.average_eta + 1.0)
+        share = 1.0 - ops.minimum(kept, self.ema_momentum)
         pairs = zip(variables, self._model_variables_moving_average, strict=True)
         for variable, average in pairs:
             part = ops.cast(share, average.dtype)
@@ -63,7 +68,8 @@ def averaging(kind: Any, arguments: dict[str, Any], decay: float) -> Any:
     """
     # On PyTorch Keras makes an optimizer of another class than it was asked for.
     actual = type(kind(**arguments))
-    combined = type(actual.__name__, (_Averaging, actual), {})
+    eta = 0 if decay == 1.0 else ETA
+    combined = type(actual.__name__, (_Averaging, actual), {"average_eta": eta})
     return combined(
         **arguments, use_ema=True, ema_momentum=decay, ema_overwrite_frequency=None
     )

@@ -66,6 +66,7 @@ NETWORK_SETTINGS = (
     "output_cutoffs",
     "output_samples",
     "mixtures",
+    "mixture_dropout",
     "seed",
 )
 
