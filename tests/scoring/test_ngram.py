@@ -10,6 +10,7 @@ from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.data.store import encode_texts
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.scoring.ngram import NGramModel
+from keras_rnnlm.scoring.ngram_tables import places_of_endings
 from keras_rnnlm.scoring.protocols import Protocol, segments
 from tests.scoring.texts import encoded
 
@@ -44,9 +45,36 @@ def test_each_prediction_is_looked_up_after_its_own_history(
 
 def test_blocks_of_queries_join(monkeypatch: pytest.MonkeyPatch) -> None:
     model, text = NGramModel.fit(files(0), V, 4), files(1)
-    whole = model.log_probabilities(text)
+    whole, features = model.log_probabilities(text), model.context_features(text)
     monkeypatch.setattr("keras_rnnlm.scoring.ngram._BLOCK", 7)
     np.testing.assert_array_equal(model.log_probabilities(text), whole)
+    np.testing.assert_array_equal(model.context_features(text), features)
+
+
+def test_features_are_of_the_longest_context_that_was_seen() -> None:
+    model = NGramModel.fit(files(0), V, 3)
+    text = files(1)
+    found = model.context_features(text)
+    history: list[int] = []
+    for place, features in zip(range(1, len(text.ids)), found, strict=True):
+        if text.ids[place - 1] == 0 or place in text.starts:
+            history = [V]
+        seen = [
+            endings[-1]
+            for n in (1, 2)
+            if len(history) >= n
+            and (
+                endings := places_of_endings(model.tables, np.array(history[-n:]))[
+                    n - 1
+                ]
+            )[-1]
+            >= 0
+        ]
+        length = len(seen)
+        assert features[0] == length
+        assert features[1] == model.tables[length - 1].log_backoffs[seen[-1]]
+        history.append(int(text.ids[place]))
+    assert NGramModel.fit(files(0), V, 1).context_features(text).shape == found.shape
 
 
 def test_words_have_sentences_and_characters_a_stream() -> None:

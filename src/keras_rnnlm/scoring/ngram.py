@@ -134,6 +134,32 @@ class NGramModel:
             result[begin:stop] = self._scores(endings, where)
         return result
 
+    def context_features(self, text: EncodedText) -> Floats:
+        """Return what the model knows of each context before the token is seen.
+
+        They tell a `gate.Gate` how far to trust the model.
+
+        Returns:
+            float64 (predictions, 2), in the order of `log_probabilities`: how many
+            symbols of the context the model has seen in a row, the start counted, and
+            the natural logarithm of the weight that shorter contexts get after them.
+
+        Raises:
+            InputError: If an id is outside the vocabulary.
+        """
+        symbols, predicted = self._symbols(text)
+        result = np.zeros((len(predicted), 2), np.float64)
+        for begin, stop, part in _blocks(symbols, predicted, self.order):
+            endings = places_of_endings(self.tables[:-1] or self.tables, part)
+            before = predicted[begin:stop] - (predicted[stop - 1] + 1 - len(part)) - 1
+            for n in range(1, self.order):
+                context = endings[n - 1][before]
+                found = np.flatnonzero(context != NOWHERE)
+                result[begin + found, 0] = n
+                backoffs = self.tables[n - 1].log_backoffs[context[found]]
+                result[begin + found, 1] = backoffs
+        return result
+
     def totals(self, text: EncodedText) -> Totals:
         """Return nats and counts over the same predictions a neural model is scored on.
 
