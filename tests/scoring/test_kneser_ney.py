@@ -52,6 +52,11 @@ def test_probabilities_are_those_of_the_equations(
     assert order == 1 or not all(model.fallback)
 
 
+def test_an_order_above_the_longest_line() -> None:
+    check(encoded([[1, 0, 2, 0]], line_end=0), 5, 5, "sentence")
+    check(encoded([[0], [0]], line_end=0), 5, 4, "sentence")
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     files=st.lists(FILE, min_size=1, max_size=3),

@@ -65,7 +65,7 @@ def network_features(
 
 def _directions(width: int, projections: int) -> Floats:
     drawn = np.random.default_rng(SEED).normal(size=(width, projections))
-    return drawn / np.sqrt(width)
+    return np.asarray(drawn / np.sqrt(width))
 
 
 def _chunk(network: keras.Model, inputs: Any, state: Any) -> tuple[Any, Any, Any]:

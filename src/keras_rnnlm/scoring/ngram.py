@@ -214,15 +214,16 @@ class NGramModel:
         result = self.tables[0].log_probabilities[endings[0][where]]
         for n in range(1, self.order):
             context, place = endings[n - 1][where - 1], endings[n][where]
-            backoffs = self.tables[n - 1].log_backoffs[context]
-            backed = result + np.where(context == NOWHERE, 0.0, backoffs)
-            table = self.tables[n]
-            if len(table):
-                backed = np.where(
-                    place == NOWHERE, backed, table.log_probabilities[place]
-                )
-            result = backed
+            backed = result + _looked_up(self.tables[n - 1].log_backoffs, context, 0.0)
+            found = self.tables[n].log_probabilities
+            result = _looked_up(found, place, backed)
         return result
+
+
+def _looked_up(values: Floats, places: Places, absent: Floats | float) -> Floats:
+    """Return the values at some places, `absent` where there is none."""
+    known = values[places] if len(values) else absent
+    return np.where(places == NOWHERE, absent, known)
 
 
 def _sentence_end(text: EncodedText, contexts: str) -> int | None:
