@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_rnnlm.errors import ConfigError
-from keras_rnnlm.layers.kernels.products import accumulator, product
+from keras_rnnlm.layers.kernels.products import accumulator, contraction, product
 
 Array = Any
 Memory = tuple[Array, Array]
@@ -100,10 +100,10 @@ class CausalAttention(keras.layers.Layer):
         kernel = ops.cast(self.query_kernel, dtype)
         queries = product(ops.cast(normal, dtype), kernel) * scale
         narrow = ops.cast(vectors, dtype)
-        scores = _product("btd,bsd->bts", ops.cast(queries, dtype), narrow)
+        scores = contraction("btd,bsd->bts", ops.cast(queries, dtype), narrow)
         allowed = self._allowed(steps, count)
         shares = ops.softmax(ops.where(allowed, scores, LOWEST), axis=-1)
-        mixed = _product("bts,bsd->btd", ops.cast(shares, dtype), narrow)
+        mixed = contraction("bts,bsd->btd", ops.cast(shares, dtype), narrow)
         output = ops.cast(hidden, wide) + mixed * ops.cast(self.value_scale, wide)
         # TensorFlow may not know the steps, but it knows the memory's shape.
         kept = ops.reshape(vectors[:, -self.memory :], ops.shape(past))
@@ -147,13 +147,3 @@ class CausalAttention(keras.layers.Layer):
 def attention_weights(width: int) -> int:
     """Return how many numbers a layer over vectors of `width` keeps."""
     return width * (width + 4)
-
-
-def _product(equation: str, a: Array, b: Array) -> Array:
-    """A batch of products, in float32 or better whatever the operands' precision."""
-    dtype = accumulator(ops.dtype(a))
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.numpy.einsum(equation, a, b, preferred_element_type=dtype)
-    return ops.einsum(equation, ops.cast(a, dtype), ops.cast(b, dtype))

@@ -7,6 +7,7 @@ uniform (Glorot & Bengio 2010), recurrent matrices orthogonal gate by gate (Saxe
 their layer makes them.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,35 @@ from keras_rnnlm.models.weights import named_weights
 
 def initialise(network: Any) -> None:
     """Assign initial weights computed from `network.seed`, in the order of names."""
-    generator = np.random.default_rng(network.seed)
-    for name, weight in named_weights(network).items():
-        if name == "output.order" or name.endswith("_scale"):  # the layer's own
-            continue
-        shape = tuple(weight.shape)
+
+    def drawn(
+        name: str, shape: tuple[int, ...], generator: np.random.Generator
+    ) -> np.ndarray:
         declared = _declared(name, network)
         if declared is None:
-            values = _draw(name, shape, network, generator)
-        else:
-            values = declared.initial(generator, shape)
+            return _draw(name, shape, network, generator)
+        return np.asarray(declared.initial(generator, shape))
+
+    assign_drawn(network, drawn)
+
+
+def assign_drawn(
+    network: Any,
+    draw: Callable[[str, tuple[int, ...], np.random.Generator], np.ndarray],
+) -> None:
+    """Assign initial weights computed from `network.seed`, in the order of names.
+
+    Args:
+        network: A language model with `seed`.
+        draw: Gives the values of a weight by its name, its shape and a generator. It
+            is not asked for those that stay as their layer makes them: an output's
+            order of words and whatever ends in `_scale`.
+    """
+    generator = np.random.default_rng(network.seed)
+    for name, weight in named_weights(network).items():
+        if name == "output.order" or name.endswith("_scale"):
+            continue
+        values = draw(name, tuple(weight.shape), generator)
         weight.assign(values.astype("float32"))
 
 

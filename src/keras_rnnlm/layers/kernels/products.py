@@ -31,3 +31,13 @@ def product(a: Array, b: Array) -> Array:
     if ops.dtype(a) == ops.dtype(b) == dtype:
         return ops.matmul(a, b)
     return ops.matmul(ops.cast(a, dtype), ops.cast(b, dtype))
+
+
+def contraction(equation: str, a: Array, b: Array) -> Array:
+    """`einsum` of two arrays, in float32 or better whatever their precision."""
+    dtype = accumulator(ops.dtype(a))
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.numpy.einsum(equation, a, b, preferred_element_type=dtype)
+    return ops.einsum(equation, ops.cast(a, dtype), ops.cast(b, dtype))
