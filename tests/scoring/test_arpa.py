@@ -1,6 +1,7 @@
 import gzip
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_rnnlm.data.character_tokenizer import CharacterTokenizer
+from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.data.store import encode_texts
 from keras_rnnlm.data.tokenizer_base import Tokenizer
@@ -134,6 +136,25 @@ def test_tokens_that_read_like_marks_stay_tokens(tmp_path: Path) -> None:
     again = NGramModel.read_arpa(tmp_path / "m.arpa", tokenizer)
     np.testing.assert_allclose(
         again.log_probabilities(text), model.log_probabilities(text), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("contexts", ["sentence", "stream"])
+def test_pieces_come_back_too(
+    contexts: Literal["sentence", "stream"], chinese_file: Path, tmp_path: Path
+) -> None:
+    # Some of them are parts of a character, written as `\\xe4` by the tokenizer.
+    corpus = Corpus.from_files(
+        chinese_file, valid=chinese_file, tokenizer="bpe", vocabulary_size=400
+    )
+    model = NGramModel.fit(corpus.train, corpus.vocabulary_size, 3, contexts=contexts)
+    model.write_arpa(tmp_path / "m.arpa", corpus.tokenizer)
+    again = NGramModel.read_arpa(tmp_path / "m.arpa", corpus.tokenizer)
+    assert (again.sentence_end, again.left_out) == (model.sentence_end, 0)
+    np.testing.assert_allclose(
+        again.log_probabilities(corpus.train),
+        model.log_probabilities(corpus.train),
+        atol=1e-6,
     )
 
 

@@ -39,6 +39,7 @@ FALLBACK: Discounts = (0.5, 1.0, 1.5)
 
 # Symbols sorted at once: what bounds the memory beside the tables themselves.
 _BLOCK = 1 << 22
+_LONGEST = (1 << 31) - 1  # places are counted in int32 while a text is read
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +86,13 @@ def estimate(symbols: NDArray[np.int32], vocabulary_size: int, order: int) -> Es
         order: Length of the longest n-grams, 1 or more.
 
     Raises:
-        InputError: If there is no word in the text.
+        InputError: If there is no word in the text, or more than 2,147,483,647.
     """
+    if len(symbols) > _LONGEST:
+        raise InputError(
+            f"Expected a text of at most {_LONGEST:,} tokens, received "
+            f"{len(symbols):,}. Estimate the n-gram model on part of it."
+        )
     base = vocabulary_size + 1
     levels = [_unigrams(symbols, vocabulary_size)]
     endings = symbols
@@ -128,7 +134,7 @@ def _extended(
         The n-grams, and which of them ends at each symbol.
     """
     longer = np.full(len(symbols), NOWHERE, np.int32)
-    blocks: list[tuple[Places, Keys, Counts]] = []
+    blocks: list[tuple[int, Keys, Counts]] = []
     for begin in range(1, len(symbols), _BLOCK):
         block = slice(begin, begin + _BLOCK)
         before, last = endings[:-1][begin - 1 : begin - 1 + _BLOCK], symbols[block]
@@ -136,10 +142,10 @@ def _extended(
         valid = np.flatnonzero((before != NOWHERE) & (last != base - 1))
         keys = before[valid].astype(np.int64) * base + last[valid]
         kinds, which, counts = np.unique(keys, return_inverse=True, return_counts=True)
-        blocks.append((valid + begin, kinds, counts))
+        blocks.append((begin, kinds, counts))
         longer[valid + begin] = which
     if not blocks:
-        blocks.append((np.empty(0, np.int64),) * 3)
+        blocks.append((1, np.empty(0, np.int64), np.empty(0, np.int64)))
     keys, which = np.unique(
         np.concatenate([kinds for _, kinds, _ in blocks]), return_inverse=True
     )
@@ -147,7 +153,8 @@ def _extended(
     counts = np.bincount(which, weights, len(keys)).astype(np.int64)
     suffixes = np.empty(len(keys), np.int64)
     offset = 0
-    for places, kinds, _ in blocks:
+    for begin, kinds, _ in blocks:
+        places = np.flatnonzero(longer[begin : begin + _BLOCK] != NOWHERE) + begin
         # From the number within its block to the number among all.
         longer[places] = which[offset + longer[places]]
         suffixes[longer[places]] = endings[places]
