@@ -250,6 +250,8 @@ def test_loop_is_the_best_for_the_cell() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "says"),
     [
+        ("sru", {"highway_bias": "low"}, "takes a number; received 'low'"),
+        ("lru", {"fastest": None}, "takes a number; received None"),
         ("mlstm", {"norm": 2}, "takes one of True, False; received 2"),
         ("mogrifier_lstm", {"round": 2}, "no setting 'round'. Did you mean 'rounds'"),
         ("mogrifier_lstm", {"rounds": -1}, "whole number of at least 0"),

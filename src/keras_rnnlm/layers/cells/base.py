@@ -201,6 +201,18 @@ def check_choice(cell: str, name: str, value: Any, choices: tuple[Any, ...]) -> 
         )
 
 
+def check_number(cell: str, name: str, value: Any) -> None:
+    """Raise `ConfigError` unless a cell's setting is a finite number."""
+    if (
+        not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or not -float("inf") < value < float("inf")
+    ):
+        raise ConfigError(
+            f"Setting '{name}' of the cell {cell} takes a number; received {value!r}."
+        )
+
+
 def check_count(cell: str, name: str, value: Any, least: int = 1) -> None:
     """Raise `ConfigError` unless a cell's setting is a whole number, large enough."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:

@@ -16,6 +16,7 @@ from keras_rnnlm.layers.cells.base import (
     Weight,
     Weights,
     check_count,
+    check_number,
 )
 from keras_rnnlm.layers.cells.weights import dropped, matrix, vector
 from keras_rnnlm.layers.kernels.products import product
@@ -51,6 +52,8 @@ class LRU(Cell):
         """Check the settings."""
         if self.modes is not None:
             check_count("lru", "modes", self.modes)
+        check_number("lru", "slowest", self.slowest)
+        check_number("lru", "fastest", self.fastest)
         if not 0.0 < self.fastest < self.slowest < 1.0:
             raise ConfigError(
                 "Settings 'fastest' and 'slowest' of the cell lru expected "

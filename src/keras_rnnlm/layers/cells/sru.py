@@ -1,11 +1,19 @@
 """Simple recurrent unit: all products outside of the loop, a highway around it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from keras import ops
 
-from keras_rnnlm.layers.cells.base import Array, Cell, State, Weight, Weights
+from keras_rnnlm.layers.cells.base import (
+    Array,
+    Cell,
+    State,
+    Weight,
+    Weights,
+    check_number,
+)
 from keras_rnnlm.layers.cells.weights import dropped, glorot, matrix, uniform, vector
 from keras_rnnlm.layers.kernels.products import product
 
@@ -29,6 +37,10 @@ class SRU(Cell):
     highway_bias: float = 0.0
 
     parallel = True
+
+    def __post_init__(self) -> None:
+        """Check the setting."""
+        check_number("sru", "highway_bias", self.highway_bias)
 
     def weights(self, inputs: int, units: int) -> Mapping[str, Weight]:
         """Parts in the order W, W_f, W_r (and W_x)."""
@@ -60,6 +72,6 @@ class SRU(Cell):
         f = ops.sigmoid(f + w.forget_peephole * before + w.forget_bias)
         r = ops.sigmoid(r + w.highway_peephole * before + w.highway_bias)
         c = write + f * (before - write)
-        alpha = (1.0 + 2.0 * 2.718281828459045**self.highway_bias) ** 0.5
+        alpha = (1.0 + 2.0 * math.exp(self.highway_bias)) ** 0.5
         straight = alpha * straight
         return straight + r * (c - straight), (c,)
