@@ -122,6 +122,7 @@ def test_an_ensemble_of_folders(
         (["--cache", "--set=cache.window=0"], "1 or more"),
         (["--temperature=0"], "above 0"),
         (["--ngram=fit"], "--train"),
+        (["--cache", "--train=text"], "add --ngram fit"),
         (["--dynamic", "--weights=int8"], "plain figures alone"),
         (["--ensemble=nowhere"], "does not exist"),
     ],

@@ -89,6 +89,7 @@ def test_lines_survive_json_and_refuse_nonsense() -> None:
         {"name": "temperature", "temperature": -1.0, "weights": {"model": 1.0}},
         {"name": "dynamic", "dynamic": {"rat": 1}, "weights": {"model": 1.0}},
         {"name": "dynamic", "colour": 1, "weights": {"model": 1.0}},
+        {"name": "gate", "gate": {"matrix": "no"}, "weights": {"model": 1.0}},
     ):
         with pytest.raises(ConfigError):
             Line.from_dict(wrong)

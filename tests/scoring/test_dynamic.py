@@ -43,7 +43,7 @@ def learned(
 
 @pytest.mark.parametrize("segment", [7, 40])
 def test_at_rate_zero_it_is_the_static_evaluation(segment: int) -> None:
-    network, text = shared_network(), text_of(333, 1, 50)
+    network, text = shared_network(), text_of(133, 1, 30)
     static = score_segments(network, text.ids, *segments(text, Protocol("carry"))).nats
     nats = learned(network, text, DynamicSettings(0.0, 0.0, segment))
     np.testing.assert_allclose(nats, static, atol=1e-5)

@@ -37,6 +37,7 @@ TITLES = {
     "ensemble": "ensemble",
     "cache": "cache",
     "ngram": "n-gram model",
+    "gate": "weights by a gate",
 }
 
 
@@ -186,7 +187,9 @@ def _settings(report: "LineReport") -> str:
         words = [f"{line.passes} passes"]
     else:
         words = []
-    if len(shares) > 1:
+    if line.gate is not None:
+        words.append(f"of {', '.join(shares)}")
+    elif len(shares) > 1:
         words.append("weights " + ", ".join(f"{n} {w:.3g}" for n, w in shares.items()))
     elif line.temperature != 1 or not words:
         words.append(f"temperature {line.temperature:.3g}")

@@ -143,6 +143,11 @@ def _check(
             "--system uses the settings that are stored with the model; leave "
             f"--{what} out, or --system."
         )
+    if asked["train_texts"] and asked["ngram"] != "fit":
+        raise click.UsageError(
+            "--train is the text that --ngram fit counts in; add --ngram fit, or leave "
+            "--train out."
+        )
     for key in settings:
         name = key.partition(".")[0]
         if not asked[name]:

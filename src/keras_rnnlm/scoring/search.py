@@ -31,6 +31,7 @@ from keras_rnnlm.scoring.climbing import Trials, climb, rates
 from keras_rnnlm.scoring.dynamic import DivergedError, DynamicReader
 from keras_rnnlm.scoring.ensemble import weights_hash
 from keras_rnnlm.scoring.experts import Floats, fit_weights, mix
+from keras_rnnlm.scoring.gate import fit_gate
 from keras_rnnlm.scoring.learning import DynamicSettings
 from keras_rnnlm.scoring.passes import (
     BLOCK,
@@ -43,7 +44,7 @@ from keras_rnnlm.scoring.passes import (
 from keras_rnnlm.scoring.protocols import Protocol, segments
 from keras_rnnlm.scoring.system import Experts, Progress, Sources
 from keras_rnnlm.scoring.temperature import GRID, lowest
-from keras_rnnlm.scoring.tuned import CACHE, DROPOUT, MODEL, NGRAM, Line, Tuned
+from keras_rnnlm.scoring.tuned import CACHE, DROPOUT, GATE, MODEL, NGRAM, Line, Tuned
 
 RATE = 0.64  # where the search begins
 DECAYS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)
@@ -52,6 +53,7 @@ WINDOWS = (100, 500, 2000)
 # Of theta times the mean square of a hidden vector: what theta means depends on it.
 NEARNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
 
+LEAST_GATED = 1000  # predictions to fit a gate on
 LEAST = 2000  # predictions of a trial; fewer tell nothing
 MOST = 100_000  # predictions that any pass of the search looks at
 TRIALS = 12  # that are to fit into the time for them
@@ -304,7 +306,26 @@ class _Search:
         add(CACHE, {CACHE: scores.caches[best]}, cache=self._caches[best])
         if NGRAM in extra:
             add(NGRAM, {NGRAM: extra[NGRAM]})
+        if ladder and most >= LEAST_GATED:
+            ladder += self._gated(ladder[-1], list(experts.values()), most)
         return ladder
+
+    def _gated(self, line: Line, arrays: list[Floats], most: int) -> list[Line]:
+        """Return a line whose weights are predicted, if that helps on a held-out tail.
+
+        Args:
+            line: The last line before it.
+            arrays: Its experts, in the order of its weights.
+            most: Predictions that they have.
+        """
+        source = Experts(self._sources, self._text, [], most=most)
+        features = source.features(line)
+        fit = fit_gate(arrays, features)
+        if fit.constant_loss - fit.loss < _LEAST_GAIN:
+            _log.info("A gate did not help on the validation text.")
+            return []
+        self._losses[GATE] = -float(fit.gate.mix(arrays, features).mean())
+        return [dataclasses.replace(line, name=GATE, gate=fit.gate.to_dict())]
 
     def _best_cache(self, experts: dict[str, Floats], scores: PassScores) -> int:
         """Return the place of the cache that gains most beside the network."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.errors import InputError
@@ -21,15 +22,25 @@ from keras_rnnlm.scoring.dropout import dropout_log_probabilities
 from keras_rnnlm.scoring.dynamic import DynamicReader
 from keras_rnnlm.scoring.ensemble import Member
 from keras_rnnlm.scoring.experts import Floats, mix
+from keras_rnnlm.scoring.gate import Gate
+from keras_rnnlm.scoring.gate_features import network_features
 from keras_rnnlm.scoring.gradient_scale import GradientScale
 from keras_rnnlm.scoring.learning import DynamicSettings
 from keras_rnnlm.scoring.ngram import NGramModel
-from keras_rnnlm.scoring.passes import PassScores, Reader, StaticReader, run_pass
+from keras_rnnlm.scoring.passes import (
+    PassScores,
+    Reader,
+    StaticReader,
+    first_predictions,
+    run_pass,
+)
 from keras_rnnlm.scoring.protocols import Protocol, segments
 from keras_rnnlm.scoring.report import Totals, figures_of, finite
 from keras_rnnlm.scoring.tuned import CACHE, DROPOUT, MODEL, NGRAM, Line
 
 Progress = Callable[[str, int, int], None]
+
+PROJECTIONS = 16  # directions of the hidden vector that a gate looks along
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +132,11 @@ def evaluate_lines(
         found, seconds = experts.of(line)
         begun = time.perf_counter()
         names = list(line.weights)
-        mixed = mix([found[n] for n in names], [line.weights[n] for n in names])
+        arrays = [found[name] for name in names]
+        if line.gate is None:
+            mixed = mix(arrays, [line.weights[name] for name in names])
+        else:
+            mixed = Gate.from_dict(dict(line.gate)).mix(arrays, experts.features(line))
         totals = Totals.of(-mixed, text, starts, stops)
         seconds += time.perf_counter() - begun
         reports.append(LineReport(line, figures_of(totals, text), seconds))
@@ -161,6 +176,7 @@ class Experts:
         self._progress, self._most = progress, most
         self._passes: dict[tuple[str, DynamicSettings | None], _Wanted] = {}
         self._others: dict[Any, tuple[Floats, float]] = {}
+        self._features: dict[str, Floats] = {}
         for line in lines:
             if MODEL in line.weights or CACHE in line.weights:
                 wanted = self._wanted(MODEL, line.dynamic)
@@ -191,6 +207,28 @@ class Experts:
                 member = _settings_of(self._sources.member(name), line)
                 self._add_model(name, member, found, costs)
         return found, sum(costs.values())
+
+    def features(self, line: Line) -> Floats:
+        """Return what a gate of the line looks at, (predictions, features).
+
+        The network's own without learning, and those of the n-gram model if the line
+        has one.
+        """
+        if "features" not in self._features:
+            starts, stops = segments(self._text, Protocol("carry"))
+            if self._most is not None:
+                starts, stops = first_predictions(starts, stops, self._most)
+            text = dataclasses.replace(self._text, starts=starts, stops=stops)
+            self._features["features"] = network_features(
+                self._sources.network, text, PROJECTIONS
+            )
+        found = self._features["features"]
+        if NGRAM in line.weights and self._sources.ngram is not None:
+            if NGRAM not in self._features:
+                known = self._sources.ngram.context_features(self._text)
+                self._features[NGRAM] = known[: self._most]
+            found = np.concatenate([found, self._features[NGRAM]], axis=1)
+        return found
 
     def _wanted(self, who: str, dynamic: DynamicSettings | None) -> _Wanted:
         return self._passes.setdefault((who, dynamic), _Wanted(set(), set()))

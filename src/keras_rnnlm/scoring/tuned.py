@@ -20,6 +20,7 @@ from typing import Any
 
 from keras_rnnlm.errors import ConfigError, nearest
 from keras_rnnlm.scoring.cache import CacheSettings
+from keras_rnnlm.scoring.gate import Gate
 from keras_rnnlm.scoring.gradient_scale import GradientScale
 from keras_rnnlm.scoring.learning import DynamicSettings
 from keras_rnnlm.scoring.ngram import NGramModel
@@ -28,7 +29,8 @@ from keras_rnnlm.scoring.temperature import checked_temperatures
 MODEL, DROPOUT, CACHE, NGRAM = "model", "mc_dropout", "cache", "ngram"
 MEMBER = "member:"
 
-NAMES = ("static", "temperature", "dynamic", DROPOUT, "ensemble", CACHE, NGRAM)
+GATE = "gate"
+NAMES = ("static", "temperature", "dynamic", DROPOUT, "ensemble", CACHE, NGRAM, GATE)
 """Of lines, in the order of the ladder."""
 
 
@@ -46,6 +48,8 @@ class Line:
         weights: Of the experts in the mixture, with sum 1: `model`, `mc_dropout`,
             `cache`, `ngram`, and `member:` with the first 12 digits of the hash of a
             member's weights.
+        gate: What `gate.Gate.to_dict` gives, for weights that are predicted for each
+            token, or None. Its experts are those of `weights`, in their order.
 
     Raises:
         ConfigError: For an unknown name or expert, or a value out of its range.
@@ -57,6 +61,7 @@ class Line:
     cache: CacheSettings | None = None
     passes: int = 0
     weights: Mapping[str, float] = field(default_factory=lambda: {MODEL: 1.0})
+    gate: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Check what the settings do not check for themselves."""
@@ -99,6 +104,8 @@ class Line:
                 str(expert): float(weight)
                 for expert, weight in values["weights"].items()
             }
+            if values.get("gate") is not None:
+                Gate.from_dict(values["gate"])  # refuses what is no gate
             return cls(**values)
         except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise ConfigError(

@@ -11,7 +11,8 @@ from typing import Any
 
 from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.data.tokenizers import Tokenizer
-from keras_rnnlm.models.rnn_lm import RNNLM
+from keras_rnnlm.errors import InputError
+from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.scoring.additions import Additions, make_lines, system_lines
 from keras_rnnlm.scoring.cache import CacheSettings
 from keras_rnnlm.scoring.ensemble import (
@@ -40,7 +41,7 @@ class TunedEvaluation(ABC):
         self._folder: Path | None = None  # where settings lie that were not read yet
 
     @abstractmethod
-    def _rnnlm(self, verb: str) -> RNNLM:
+    def _rnnlm(self, verb: str) -> CausalLM:
         """Return the network in float32; `verb` says what for, in an error."""
 
     @abstractmethod
@@ -96,6 +97,7 @@ class TunedEvaluation(ABC):
         sources = self._sources(ensemble, ngram)
         if system:
             lines = system_lines(self.tuned)
+            _check_members(sources, lines)
             if ngram is None and self.tuned is not None:
                 sources = dataclasses.replace(sources, ngram=self.tuned.ngram)
         else:
@@ -208,3 +210,15 @@ class TunedEvaluation(ABC):
         )
         scale = self.tuned.scale if self.tuned is not None else None
         return Sources(self._rnnlm("add to"), scale, ngram, members)
+
+
+def _check_members(sources: Sources, lines: Sequence[Line]) -> None:
+    """Refuse models that a stored ladder gives no weight."""
+    used = {expert for line in lines for expert in line.weights}
+    for number, member in enumerate(sources.members, 1):
+        if member.name not in used:
+            raise InputError(
+                "Expected the ensemble that the settings were searched with, received "
+                f"a model that has no part in them (number {number} of --ensemble). "
+                "Run `rnnlm tune-evaluation` with it, or leave it out."
+            )
