@@ -5,10 +5,8 @@ by name; any other is a path. Overrides (`--set key=value`) beat the recipe.
 """
 
 import dataclasses
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +14,11 @@ from typing import Any, get_type_hints
 
 from keras_rnnlm import cell_registry
 from keras_rnnlm.errors import ConfigError, nearest
+from keras_rnnlm.network_settings import check_network
+from keras_rnnlm.recipe_files import default_recipe as default_recipe
+from keras_rnnlm.recipe_files import read_recipe
+from keras_rnnlm.recipe_files import recipe_names as recipe_names
+from keras_rnnlm.recipe_files import recipe_text as recipe_text
 from keras_rnnlm.setting_values import (
     check_choice,
     check_least,
@@ -52,11 +55,15 @@ class Settings:
     """What a run is made of, besides its text.
 
     Attributes:
+        network: `rnn`, `transformer` or `convolutional` (see `docs/networks.md`).
+        heads: Attention heads of each layer of `transformer`.
+        context: Number of steps that each of them sees, the present one included.
+        kernel_width: The same of each layer of `convolutional`.
         cell: Recurrent layer: `lstm`, `gru`, `simple_rnn` or one of `docs/cells.md`.
         cell_arguments: Settings of the cell, a table such as `{rounds = 4}`; one of
             them alone is `cell_arguments.rounds`.
-        units: Width of each recurrent layer.
-        layers: Number of recurrent layers.
+        units: Width of each layer; of the word vectors too unless `network` is `rnn`.
+        layers: Number of layers.
         embedding: Width of the word vectors; `units` when absent.
         projection: Width of a linear layer before the output; none when absent.
         connections: Of the recurrent layers: `none`, `residual` (a layer as wide as its
@@ -128,6 +135,10 @@ class Settings:
         protocol: Evaluation protocol stored with the model; chosen by size if absent.
     """
 
+    network: str = "rnn"
+    heads: int = 4
+    context: int = 256
+    kernel_width: int = 4
     cell: str = "lstm"
     cell_arguments: dict[str, Any] | None = None
     units: int = 256
@@ -186,6 +197,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check every value; raise `ConfigError` at the first that cannot be."""
+        check_network(self)
         cell_registry.check_name(self.cell)
         if self.cell_arguments:
             cell_registry.make(self.cell, self.cell_arguments)
@@ -354,39 +366,3 @@ class Settings:
         values = dataclasses.asdict(self)
         # As JSON gives it back, so that the two can be compared.
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
-
-
-def default_recipe(tokenizer: str) -> str:
-    """Return the recipe used for a kind of tokenizer when none is named."""
-    return {"char": "char", "word": "word"}.get(tokenizer, "subword")
-
-
-def recipe_names() -> list[str]:
-    """Return the names of the recipes shipped with the package."""
-    folder = resources.files("keras_rnnlm") / "recipes"
-    return sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml"))
-
-
-def recipe_text(name: str) -> str:
-    """Return the TOML text of a shipped recipe."""
-    if name not in recipe_names():
-        raise ConfigError(
-            f"Unknown recipe '{name}'.{nearest(name, recipe_names())} Shipped recipes: "
-            f"{', '.join(recipe_names())}; or give the path of a .toml file."
-        )
-    return (resources.files("keras_rnnlm") / "recipes" / f"{name}.toml").read_text(
-        encoding="utf-8"
-    )
-
-
-def read_recipe(recipe: str | Path) -> dict[str, Any]:
-    """Return the keys and values of a shipped recipe or a TOML file."""
-    path = Path(recipe)
-    is_path = path.suffix == ".toml" or len(path.parts) > 1
-    if is_path and not path.is_file():
-        raise ConfigError(f"Recipe file '{recipe}' does not exist.")
-    try:
-        text = path.read_text(encoding="utf-8") if is_path else recipe_text(str(recipe))
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Recipe '{recipe}' is not valid TOML: {error}.") from error

@@ -13,9 +13,9 @@ from keras_rnnlm.data.text import TextFile, find_files
 from keras_rnnlm.data.tokenizers import Tokenizer
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.generation.generator import generate, next_log_probabilities
+from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.folder import load_folder, save_folder
 from keras_rnnlm.models.packed import PackedNetwork
-from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import assign_weights, weight_arrays
 from keras_rnnlm.scoring.lines import LineScore, score_lines
 from keras_rnnlm.scoring.nbest import score_nbest
@@ -48,7 +48,7 @@ class LanguageModel(TunedEvaluation):
 
     def __init__(
         self,
-        network: RNNLM | PackedNetwork,
+        network: CausalLM | PackedNetwork,
         tokenizer: Tokenizer,
         protocol: str | None = None,
     ) -> None:
@@ -75,7 +75,7 @@ class LanguageModel(TunedEvaluation):
         self.tokenizer = tokenizer
         self.protocol = protocol
         super().__init__()
-        self._float32: RNNLM | None = None
+        self._float32: CausalLM | None = None
 
     def evaluate(
         self,
@@ -268,7 +268,7 @@ class LanguageModel(TunedEvaluation):
             return text
         return encode_files(_files(text, encoding), self.tokenizer)
 
-    def _rnnlm(self, verb: str) -> RNNLM:
+    def _rnnlm(self, verb: str) -> CausalLM:
         """Return `_network`, which only an unquantized model has.
 
         Raises:
@@ -279,7 +279,7 @@ class LanguageModel(TunedEvaluation):
             raise _has_packed_weights(verb, network)
         return network
 
-    def _network(self) -> RNNLM | PackedNetwork:
+    def _network(self) -> CausalLM | PackedNetwork:
         """Return the network, or a float32 copy if it computes in fewer bits.
 
         Products in 16 bits are good enough to train with, not to report with.
@@ -293,7 +293,7 @@ class LanguageModel(TunedEvaluation):
             return self.network
         if self._float32 is None:
             config = {**self.network.get_config(), "dtype": "float32"}
-            self._float32 = RNNLM.from_config(config)
+            self._float32 = type(self.network).from_config(config)
         assign_weights(self._float32, weight_arrays(self.network))
         return self._float32
 

@@ -42,7 +42,9 @@ def info(model: str, as_json: bool) -> None:
 
 
 def _cell(network: dict[str, Any]) -> str:
-    """The cell with its settings, where it has any."""
+    """The cell with its settings, where it has any; the kind of another network."""
+    if "cell" not in network:
+        return str(network["kind"])
     arguments = network.get("cell_arguments") or {}
     given = ", ".join(f"{key}={value}" for key, value in arguments.items())
     return f"{network['cell']} ({given})" if given else str(network["cell"])
@@ -55,7 +57,7 @@ def _facts(folder: Path) -> dict[str, Any]:
     report = folder / "report.json"
     return {
         "folder": str(folder),
-        "network": config["network"],
+        "network": {"kind": config.get("kind", "rnn")} | config["network"],
         "tokenizer": config["tokenizer"] | {"kind": tokenizer.kind},
         "vocabulary_size": tokenizer.vocabulary_size,
         "parameters": parameter_count(network),

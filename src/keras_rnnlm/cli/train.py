@@ -137,7 +137,7 @@ def train(context: click.Context, /, **options: Any) -> int:
     keep_programs()
     corpus = _corpus(options, split, settings.seed)
     if options["recipe"] is None and schedule is None:
-        recipe = default_recipe(corpus.tokenizer.kind)
+        recipe = default_recipe(corpus.tokenizer.kind, settings.network)
         settings = Settings.from_recipe(recipe, overrides)
     with make_reporter() as reporter:
         for sentence in [*corpus.notes, unused_gpu()]:

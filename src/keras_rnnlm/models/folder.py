@@ -20,11 +20,8 @@ from safetensors.numpy import save
 from keras_rnnlm import cell_registry
 from keras_rnnlm.data.tokenizers import Tokenizer
 from keras_rnnlm.errors import ConfigError, FolderError, RNNLMError, nearest
-from keras_rnnlm.layers.attention import attention_weights
-from keras_rnnlm.layers.make import parameters
-from keras_rnnlm.models.connections import checked, input_widths
-from keras_rnnlm.models.output_layers import output_weights
-from keras_rnnlm.models.rnn_lm import RNNLM
+from keras_rnnlm.models.causal_lm import CausalLM
+from keras_rnnlm.models.networks import kind_of, network_class, network_weights
 from keras_rnnlm.models.weights import assign_weights, named_weights, weight_arrays
 
 FORMAT = 1
@@ -33,7 +30,7 @@ NETWORK_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
 def save_folder(
     folder: str | Path,
-    network: RNNLM,
+    network: CausalLM,
     tokenizer: Tokenizer,
     protocol: str | None = None,
     weights: Mapping[str, np.ndarray] | None = None,
@@ -56,6 +53,7 @@ def save_folder(
     arguments = network.get_config()
     config = {
         "format": FORMAT,
+        "kind": kind_of(network),
         "network": {k: v for k, v in arguments.items() if k not in ("dtype", "name")},
         "tokenizer": tokenizer.settings(),
         "protocol": protocol,
@@ -80,7 +78,7 @@ def save_folder(
     return folder
 
 
-def load_folder(folder: str | Path) -> tuple[RNNLM, Tokenizer, dict[str, Any]]:
+def load_folder(folder: str | Path) -> tuple[CausalLM, Tokenizer, dict[str, Any]]:
     """Read a model folder: network (in float32), tokenizer and `config.json`.
 
     Raises:
@@ -101,14 +99,21 @@ def load_folder(folder: str | Path) -> tuple[RNNLM, Tokenizer, dict[str, Any]]:
             f"the tokenizer has {tokenizer.vocabulary_size} tokens, the network "
             f"{config['network'].get('vocabulary_size')}",
         )
-    _check_cell(folder, config["network"])
+    kind = config.get("kind", "rnn")  # folders of old name none
+    try:
+        made = network_class(kind)
+    except ConfigError as error:
+        raise _foreign(folder, f"config.json names no known kind ({error})") from error
+    if kind == "rnn":
+        _check_cell(folder, config["network"])
     arrays = _read_weights(folder / "model.safetensors")
     # Sizes are compared before anything is built: a hostile config must not be able
     # to ask for more memory than the weights beside it take.
-    if _parameters(config["network"]) != sum(array.size for array in arrays.values()):
+    wanted = network_weights(kind, config["network"])
+    if wanted != sum(array.size for array in arrays.values()):
         raise _foreign(folder, "config.json does not fit the size of the weights")
     try:
-        network = RNNLM(**config["network"])
+        network = made(**config["network"])
     except (TypeError, ValueError) as error:
         raise _foreign(folder, f"config.json describes no model ({error})") from error
     assign_weights(network, arrays)
@@ -226,42 +231,6 @@ def _read_weights(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _parameters(network: Mapping[str, Any]) -> int | None:
-    """Return the number of weights a network's arguments ask for; None if senseless."""
-    try:
-        vocabulary, units = int(network["vocabulary_size"]), int(network["units"])
-        layers, embedding = int(network["layers"]), int(network["embedding"])
-        cell, arguments = str(network["cell"]), network.get("cell_arguments")
-        projection = network["projection"]
-        tied = bool(network["tie_weights"])
-        output = str(network.get("output", "full"))
-        cutoffs = network.get("output_cutoffs")
-        mixtures = network.get("mixtures")
-        mixtures = None if mixtures is None else int(mixtures)
-        connections = checked(str(network.get("connections", "none")))
-        attention = int(network.get("attention", 0))
-    except (KeyError, TypeError, ValueError):
-        return None
-    if min(vocabulary, units, layers, embedding) < 1 or layers > 1000:
-        return None
-    *widths, last = input_widths(connections, embedding, units, layers)
-    total = vocabulary * embedding
-    try:
-        total += sum(parameters(cell, arguments, width, units) for width in widths)
-    except (ConfigError, TypeError, ValueError):
-        return None
-    total += attention_weights(last) if attention else 0
-    if projection is not None:
-        total += last * int(projection)
-        last = int(projection)
-    try:
-        return total + output_weights(
-            output, vocabulary, last, tied, cutoffs, mixtures, embedding
-        )
-    except (TypeError, ValueError, IndexError):
-        return None
-
-
 def _contiguous(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     # safetensors writes the memory of a transposed view as if it were not transposed.
     return {n: np.ascontiguousarray(a, dtype="float32") for n, a in arrays.items()}
@@ -281,7 +250,7 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def parameter_count(network: RNNLM) -> int:
+def parameter_count(network: CausalLM) -> int:
     """Return the number of trainable weights."""
     named = named_weights(network).values()
     return sum(math.prod(v.shape) for v in named if v.trainable)

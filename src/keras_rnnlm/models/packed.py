@@ -12,6 +12,7 @@ from keras_rnnlm.layers import Output
 from keras_rnnlm.layers.kernels import decode
 from keras_rnnlm.layers.kernels.native import library
 from keras_rnnlm.layers.kernels.packing import WEIGHTS, Layer, Packed, pack
+from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import weight_arrays
 
@@ -50,7 +51,7 @@ class PackedNetwork:
         >>> log_probabilities, state = small.step([[3]], small.initial_state(1))
     """
 
-    def __init__(self, network: RNNLM, weights: str = "float32") -> None:
+    def __init__(self, network: CausalLM, weights: str = "float32") -> None:
         """Pack the network's present weights."""
         if weights not in WEIGHTS:
             raise ConfigError(
@@ -188,7 +189,7 @@ def from_state(state: Any) -> NDArray[np.float32]:
     return np.array([[np.asarray(part) for part in layer] for layer in state], "f4")
 
 
-def _pack(network: RNNLM, weights: str) -> Packed:
+def _pack(network: Any, weights: str) -> Packed:
     arrays = weight_arrays(network)
     embedding = arrays["embedding.weight"]
     layers = []

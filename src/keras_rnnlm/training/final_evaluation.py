@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.language_model import LanguageModel
-from keras_rnnlm.models.rnn_lm import RNNLM
+from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.scoring.protocols import default_protocol, parse_protocol, segments
 from keras_rnnlm.scoring.scorer import score_segments
 
@@ -25,7 +25,7 @@ class FinalEvaluation:
         self._protocol = protocol
         self._texts = {n: t for n, t in corpus.parts().items() if n != "train"}
 
-    def estimated_seconds(self, network: RNNLM) -> float:
+    def estimated_seconds(self, network: CausalLM) -> float:
         """Measure how long the end of the run will take, in seconds, with a margin.
 
         Scores the beginning of each text twice, the first time to compile.
@@ -54,7 +54,7 @@ class FinalEvaluation:
         return total
 
     def evaluate(
-        self, network: RNNLM, check: Callable[..., None]
+        self, network: CausalLM, check: Callable[..., None]
     ) -> dict[str, dict[str, Any] | None]:
         """Return the reports of validation and test text by name.
 

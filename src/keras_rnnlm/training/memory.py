@@ -9,7 +9,9 @@ from keras_rnnlm.layers.attention import attention_weights
 from keras_rnnlm.layers.kernels.chunks import rows_for
 from keras_rnnlm.layers.make import parameters
 from keras_rnnlm.models.connections import input_widths
+from keras_rnnlm.models.networks import network_weights
 from keras_rnnlm.models.output_layers import MIXTURES, output_weights
+from keras_rnnlm.network_settings import network_arguments
 
 _MOMENTS = {"sgd": 1, "rmsprop": 1, "adagrad": 1, "lion": 1}
 
@@ -32,6 +34,10 @@ def needed_bytes(parameters: int, vocabulary_size: int, settings: Settings) -> i
     chunk = 2 * min(positions, most) * words
     if positions > most:
         chunk += vocabulary_size * (settings.embedding or settings.units)
+    if settings.network == "transformer":
+        # Each layer's shares of attention, kept for the gradient.
+        seen = longest + settings.context
+        chunk += settings.layers * settings.heads * positions * seen
     return 4 * (copies * parameters + chunk)
 
 
@@ -48,6 +54,9 @@ def available_bytes() -> int | None:
 
 def parameters_of(settings: Settings, vocabulary_size: int) -> int:
     """Return a close estimate of the number of weights these settings build."""
+    if settings.network != "rnn":
+        given = {**network_arguments(settings), "vocabulary_size": vocabulary_size}
+        return network_weights(settings.network, given) or 0
     embedding = settings.embedding or settings.units
     *widths, last = input_widths(
         settings.connections, embedding, settings.units, settings.layers

@@ -6,9 +6,11 @@ from typing import Any
 def model_card(report: dict[str, Any]) -> str:
     """Return a model card in Markdown: what it is, its figures, how to use it."""
     settings, data = report["settings"], report["data"]
-    kind = settings["cell"].replace("_", " ").upper()
+    recurrent = settings["network"] == "rnn"
+    kind = settings["cell"].replace("_", " ").upper() if recurrent else "blocks"
+    title = "recurrent" if recurrent else settings["network"].capitalize()
     lines = [
-        "# A recurrent language model",
+        f"# A {title} language model",
         "",
         f"{settings['layers']} x {settings['units']} {kind}, "
         f"{report['parameters']:,} weights, {data['tokenizer']} tokens, vocabulary "

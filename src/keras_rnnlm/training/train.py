@@ -16,10 +16,12 @@ from keras_rnnlm.data.noising import Noising
 from keras_rnnlm.data.streams import SentenceBatches, StreamBatches
 from keras_rnnlm.errors import ResumeError
 from keras_rnnlm.language_model import LanguageModel, load
+from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.folder import json_bytes, parameter_count, save_folder
+from keras_rnnlm.models.networks import network_class
 from keras_rnnlm.models.output_layers import token_counts
-from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import assign_weights
+from keras_rnnlm.network_settings import network_arguments
 from keras_rnnlm.plots import training_curve
 from keras_rnnlm.scoring.protocols import parse_protocol
 from keras_rnnlm.training.checkpoints import (
@@ -44,31 +46,6 @@ from keras_rnnlm.training.run_folder import REPORT, RunFolder
 from keras_rnnlm.training.schedules import ClockPace, Knot, StepPace
 from keras_rnnlm.training.signals import Interrupted, SignalFlag
 from keras_rnnlm.training.validation import Validator
-
-NETWORK_SETTINGS = (
-    "cell",
-    "cell_arguments",
-    "units",
-    "layers",
-    "embedding",
-    "projection",
-    "connections",
-    "attention",
-    "dropout",
-    "input_dropout",
-    "output_dropout",
-    "embedding_dropout",
-    "weight_dropout",
-    "activation_penalty",
-    "temporal_penalty",
-    "tie_weights",
-    "output",
-    "output_cutoffs",
-    "output_samples",
-    "mixtures",
-    "mixture_dropout",
-    "seed",
-)
 
 
 @dataclass(frozen=True)
@@ -221,11 +198,13 @@ class _Run:
             settings.seed,
         )
 
-    def _compiled(self, batches: Any) -> RNNLM:
-        wanted = {name: getattr(self.settings, name) for name in NETWORK_SETTINGS}
-        network = RNNLM(
-            self.corpus.vocabulary_size, **wanted, dtype=self.settings.precision
-        )
+    def _network(self, dtype: str | None = None) -> CausalLM:
+        made = network_class(self.settings.network)
+        arguments = network_arguments(self.settings)
+        return made(self.corpus.vocabulary_size, **arguments, dtype=dtype)
+
+    def _compiled(self, batches: Any) -> CausalLM:
+        network = self._network(self.settings.precision)
         if self.settings.output != "full":
             network.rank_words(
                 token_counts(self.corpus.train.ids, self.corpus.vocabulary_size)
@@ -242,7 +221,7 @@ class _Run:
         batches: Any,
         schedule: dict[str, Any] | None,
         final: FinalEvaluation,
-        network: RNNLM,
+        network: CausalLM,
         validator: Validator | None,
     ) -> StepPace | ClockPace:
         settings = self.settings
@@ -256,11 +235,11 @@ class _Run:
         return StepPace(steps)
 
     def _summary(
-        self, network: RNNLM, batches: Any, pace: StepPace | ClockPace, step: int
+        self, network: CausalLM, batches: Any, pace: StepPace | ClockPace, step: int
     ) -> dict[str, Any]:
         settings = self.settings
         return {
-            "cell": settings.cell,
+            "cell": settings.cell if settings.network == "rnn" else settings.network,
             "units": settings.units,
             "layers": settings.layers,
             "parameters": parameter_count(network),
@@ -288,13 +267,10 @@ class _Run:
         final: FinalEvaluation,
         clock: Callable[[], float],
         identity: dict[str, Any],
-        trained: RNNLM,
+        trained: CausalLM,
     ) -> TrainingResult:
         # In float32, whatever the precision of training.
-        network = RNNLM(
-            self.corpus.vocabulary_size,
-            **{name: getattr(self.settings, name) for name in NETWORK_SETTINGS},
-        )
+        network = self._network()
         assign_weights(network, loop.best)
         figures = final.evaluate(network, self.flag.check)
         report = {
@@ -376,7 +352,7 @@ def _batches(
     )
 
 
-def _rate_setter(network: RNNLM) -> Callable[[float], None] | None:
+def _rate_setter(network: CausalLM) -> Callable[[float], None] | None:
     """Let steps on JAX run without waiting; return what sets their learning rate."""
     if keras.backend.backend() != "jax":
         return None

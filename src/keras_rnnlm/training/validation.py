@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_rnnlm.data.encoded_text import EncodedText
-from keras_rnnlm.models.rnn_lm import RNNLM
+from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.scoring.protocols import Protocol, segments
 from keras_rnnlm.scoring.scorer import score_segments
 
@@ -40,7 +40,7 @@ class Validator:
             stops = starts + np.minimum(lengths, kept)
         self._starts, self._stops = starts, stops
 
-    def __call__(self, network: RNNLM) -> Estimate:
+    def __call__(self, network: CausalLM) -> Estimate:
         """Score the network's current weights."""
         scores = score_segments(network, self._ids, self._starts, self._stops)
         return Estimate(float(np.mean(scores.nats, dtype=np.float64)))
