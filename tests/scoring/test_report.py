@@ -93,6 +93,15 @@ def test_the_keys_are_stable_and_json() -> None:
     assert report["perplexity_without_oov"] == report["perplexity"]
 
 
+def test_printed_it_is_one_line() -> None:
+    text = encoded(FILES, line_end=EOS, oov=[2, 121])
+    report = evaluate(NETWORK, text, "sentence")
+    line = f"{report}"
+    assert f"perplexity {report.perplexity:.2f} per token" in line
+    assert "(171 predicted, 2 out of vocabulary, protocol sentence)" in line
+    assert "\n" not in line and len(line) < 160
+
+
 def test_the_default_protocol_is_carry() -> None:
     assert evaluate(NETWORK, encoded(FILES, line_end=EOS)).protocol == "carry"
     given = evaluate(NETWORK, encoded(FILES, line_end=EOS), Protocol("window", 9))

@@ -157,6 +157,16 @@ class Report:
     seconds: float
     tokens_per_second: float
 
+    def __str__(self) -> str:
+        """Return what people want to know first, on one line; `repr` has the rest."""
+        unknown = f", {self.oov:,} out of vocabulary" if self.oov else ""
+        return (
+            f"perplexity {self.perplexity:.2f} per {self.token} ({self.tokens:,} "
+            f"predicted{unknown}, protocol {self.protocol}), "
+            f"{self.bits_per_character:.4f} bits per character, "
+            f"accuracy {self.accuracy:.2%}"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return the figures for JSON; one too large for a float becomes None."""
         return finite(dataclasses.asdict(self))
