@@ -100,6 +100,15 @@ def test_nothing_flows_back_from_later_steps() -> None:
     np.testing.assert_array_equal(got.inputs[0][:, 3:], 0)
 
 
+def test_a_long_memory_is_counted_exactly_in_16_bits() -> None:
+    layer = layers.CausalAttention(300, dtype="mixed_bfloat16")
+    layer.build((None, None, 4))
+    past, count = layer.initial_memory(1)
+    vectors = np.full((1, 1, 4), 0.5, "float32")
+    _, (_, count) = layer(vectors, (past, count + 257.0))
+    assert float(array(count)[0, 0]) == 258.0  # bfloat16 has no 257
+
+
 def test_what_cannot_be() -> None:
     with pytest.raises(ConfigError, match="received 0"):
         layers.CausalAttention(0)

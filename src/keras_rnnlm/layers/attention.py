@@ -50,7 +50,8 @@ class CausalAttention(keras.layers.Layer):
 
     def __init__(self, memory: int, **options: Any) -> None:
         """Make the layer; the arguments are those of the class."""
-        super().__init__(**options)
+        # In 16 bits the memory's count would be exact to 256 only.
+        super().__init__(autocast=False, **options)
         if not 1 <= memory <= LONGEST:
             raise ConfigError(
                 f"CausalAttention expected a memory of 1 to {LONGEST}, received "
