@@ -147,11 +147,22 @@ def chinese_text(chinese_file: Path) -> str:
 
 # Files that take longest: begun first, so that no process ends with one of them alone.
 LONG = ("test_resume", "test_readme", "test_native", "test_train", "test_demo")
+# Files that compile many programs, of what is not touched every day: on JAX they go with
+# the slow tests.
+SELDOM = (
+    "tests/layers/test_blocks.py",
+    "tests/models/test_block_lms.py",
+    "tests/models/test_cells_in_models.py",
+    "tests/training/test_architectures.py",
+    "tests/training/test_cells.py",
+    "tests/training/test_networks.py",
+    "tests/training/test_resume_options.py",
+)
 BENCHMARKS = ("tests/bench/", "tests/benchmarks/", "tests/cli/test_bench.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put long files first; mark the benchmarks and the lesser instruction sets."""
+    """Put long files first; mark benchmarks, lesser instruction sets, seldom files."""
     from keras_rnnlm.layers.kernels.native import build
 
     lesser = set(build.TARGETS) - {build.best_target()}
@@ -159,6 +170,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         where = item.path.relative_to(CHECKOUT).as_posix()
         if where.startswith(BENCHMARKS):
             item.add_marker(pytest.mark.benchmarks)
+        if where in SELDOM and os.environ["KERAS_BACKEND"] == "jax":
+            item.add_marker(pytest.mark.slow)
         chosen = item.callspec.params.values() if hasattr(item, "callspec") else ()
         if any(isinstance(value, str) and value in lesser for value in chosen):
             # Their kernels take as long to compile as the ones that will be used.
