@@ -147,8 +147,8 @@ def chinese_text(chinese_file: Path) -> str:
 
 # Files that take longest: begun first, so that no process ends with one of them alone.
 LONG = ("test_resume", "test_readme", "test_native", "test_train", "test_demo")
-# Files that compile many programs, of what is not touched every day: on JAX they go with
-# the slow tests.
+# Files that compile many programs, of what is not touched every day: on JAX they go
+# with the slow tests.
 SELDOM = (
     "tests/layers/test_blocks.py",
     "tests/models/test_block_lms.py",
