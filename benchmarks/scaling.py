@@ -238,6 +238,7 @@ def draw(record: dict[str, Any], path: str) -> None:
     """Draw the three series into a PNG file, on logarithmic axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, NullLocator
 
     labels = {
         "units": "units (LSTM, 2 layers, vocabulary 1,000)",
@@ -280,8 +281,19 @@ def draw(record: dict[str, Any], path: str) -> None:
         axes.set_ylabel(f"microseconds a token {what}")
         axes.set_xlabel(labels[series])
         axes.grid(which="both", color="#eeeeee", linewidth=0.5)
+        sizes = sorted({point["size"] for point in points})
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes], rotation=45)
+        axes.xaxis.set_minor_locator(NullLocator())
+        for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            which(FuncFormatter(_round_number))
         axes.legend(frameon=False)
     figure.savefig(path, format="png")
+
+
+def _round_number(value: float, _: int) -> str:
+    """Return 1, 2 or 5 times a power of ten as it is written, nothing for others."""
+    first = f"{value:e}"[0]
+    return f"{value:,g}" if first in "125" else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
