@@ -150,9 +150,20 @@ LONG = ("test_resume", "test_readme", "test_native", "test_train", "test_demo")
 # Files that compile many programs, of what is not touched every day: on JAX they go
 # with the slow tests.
 SELDOM = (
+    "tests/cli/test_additions.py",
+    "tests/cli/test_networks.py",
+    "tests/examples/test_my_cell.py",
+    "tests/layers/cells/test_cells.py",
+    "tests/layers/test_attention.py",
     "tests/layers/test_blocks.py",
+    "tests/layers/test_mixture.py",
     "tests/models/test_block_lms.py",
     "tests/models/test_cells_in_models.py",
+    "tests/models/test_stacks.py",
+    "tests/scoring/test_additions.py",
+    "tests/scoring/test_dropout.py",
+    "tests/scoring/test_dynamic.py",
+    "tests/scoring/test_search.py",
     "tests/training/test_architectures.py",
     "tests/training/test_cells.py",
     "tests/training/test_networks.py",
