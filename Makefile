@@ -33,7 +33,7 @@ $(VENV)/ready-dev: $(WATCHED)
 	@touch $(VENV)/ready
 
 $(BACKENDS_VENV)/ready: $(WATCHED)
-	@$(SETUP) $(BACKENDS_VENV) $@ '.[dev,tensorflow,torch]' --no-compile
+	@$(SETUP) $(BACKENDS_VENV) $@ '.[dev,tensorflow,torch]' --no-compile kenlm
 
 demo: $(VENV)/ready
 	@$(VENV)/bin/rnnlm demo $(ARGS)

@@ -16,7 +16,7 @@ TEXT = "我来到北京清华大学，I love 北京。\n\n明月几时有，把�
 
 
 def test_words_come_from_jieba_line_by_line(tmp_path: Path) -> None:
-    pytest.importorskip("jieba")
+    pytest.importorskip("jieba", reason="needs jieba (keras-rnnlm[jieba])")
     path = tmp_path / "text"
     path.write_text(TEXT, encoding="utf-8")
     tokenizer = train_tokenizer([TextFile(path)], segmenter="jieba")
