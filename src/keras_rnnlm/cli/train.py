@@ -123,8 +123,8 @@ def train(context: click.Context, /, **options: Any) -> int:
         settings = Settings.from_recipe(options["recipe"], overrides)
     else:
         settings, schedule = _replayed(context, options)
-    split = _split(options["split"])
-    out = Path(options["out"] or free_folder(Path("runs") / _stem(options["texts"][0])))
+    split = parse_split(options["split"])
+    out = Path(options["out"] or free_folder(Path("runs") / stem(options["texts"][0])))
 
     if not options["resume"]:
         refuse_existing(out)
@@ -135,7 +135,7 @@ def train(context: click.Context, /, **options: Any) -> int:
     from keras_rnnlm.training.train import train as train_model
 
     keep_programs()
-    corpus = _corpus(options, split, settings.seed)
+    corpus = read_corpus(options, split, settings.seed)
     if options["recipe"] is None and schedule is None:
         recipe = default_recipe(corpus.tokenizer.kind, settings.network)
         settings = Settings.from_recipe(recipe, overrides)
@@ -153,7 +153,7 @@ def train(context: click.Context, /, **options: Any) -> int:
             started=started_at(),
         )
     if result.interrupted is not None:
-        return _say_interrupted(result, _resume_command(context, out))
+        return _say_interrupted(result, resume_command(context, out))
     if options["as_json"]:
         click.echo(json.dumps(result.report, ensure_ascii=False))
     _say_trained(result)
@@ -217,7 +217,7 @@ def _replayed(
     return schedule_of(report)
 
 
-def _split(text: str | None) -> tuple[float, ...] | None:
+def parse_split(text: str | None) -> tuple[float, ...] | None:
     """Read `--split`."""
     if text is None:
         return None
@@ -230,15 +230,16 @@ def _split(text: str | None) -> tuple[float, ...] | None:
         ) from None
 
 
-def _stem(text: str) -> str:
+def stem(text: str) -> str:
     """Return a name for the run from the name of its first text."""
     name = Path(text).name.split(".")[0]
     return name if name not in ("", "-") else "model"
 
 
-def _corpus(
+def read_corpus(
     options: dict[str, Any], split: tuple[float, ...] | None, seed: int
 ) -> "Corpus":
+    """Encode the texts that a command was given, with a bar on a terminal."""
     from keras_rnnlm.cli.progress import reading
     from keras_rnnlm.data.corpus import Corpus
 
@@ -259,7 +260,7 @@ def _corpus(
         )
 
 
-def _resume_command(context: click.Context, out: Path) -> str:
+def resume_command(context: click.Context, out: Path) -> str:
     """Return the command line that was given, with what it takes to go on."""
     session = context.find_object(Session)
     words = [*(session.arguments if session else [])]
