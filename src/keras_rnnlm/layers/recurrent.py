@@ -14,7 +14,7 @@ from keras import ops
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers import cells
 from keras_rnnlm.layers.kernels import dispatch
-from keras_rnnlm.layers.kernels.products import accumulator, product
+from keras_rnnlm.layers.kernels.products import accumulator, chosen_rows, product
 from keras_rnnlm.layers.regularizers import WeightDrop
 
 Array = Any
@@ -118,7 +118,8 @@ class _KernelRNN(keras.layers.RNN):
             # PyTorch would find its saved tensors changed when the variables of the
             # state are assigned, and refuse to differentiate.
             state = tuple(ops.copy(s) for s in state)
-        hidden, last = self._run(self.loop, inputs, mask, state, training)
+        kernel = ops.convert_to_tensor(self.cell.kernel)
+        hidden, last = self._run(inputs, kernel, mask, state, training)
         if mask is not None:
             hidden = self._masked_outputs(hidden, mask)
         output = hidden[-1]
@@ -126,17 +127,63 @@ class _KernelRNN(keras.layers.RNN):
             return output, ops.expand_dims(output, 1), list(last)
         return output, ops.transpose(hidden, (1, 0, 2)), list(last)
 
+    def reads_rows(self, training: bool) -> bool:
+        """Whether `of_rows` does what a call does."""
+        dropped = training and self.cell.dropout > 0
+        loop = self.planned_loop()
+        return (
+            not dropped
+            and loop not in ("keras", "torch-fused")
+            and not (self.go_backwards or self.stateful)
+        )
+
+    def of_rows(
+        self, vectors: Array, ids: Array, initial_state: Any, training: bool = False
+    ) -> list[Array]:
+        """A call on `vectors[ids]` that multiplies each vector once.
+
+        The input product is the same wherever a word stands. With fewer vectors than
+        places, as in a model of characters, it is made for the vectors, and its rows
+        are handed out.
+
+        Args:
+            vectors: (V, D).
+            ids: integers (B, T) in [0, V).
+            initial_state: arrays (B, units).
+            training: whether dropout applies.
+
+        Returns:
+            Outputs (B, T, units) and final states, whatever `return_sequences` and
+            `return_state` say; only where `reads_rows` holds.
+        """
+        self.loop = self.planned_loop()
+        wide = accumulator(self.compute_dtype)
+        kernel = ops.convert_to_tensor(self.cell.kernel)
+        projected = product(ops.cast(vectors, self.compute_dtype), kernel)
+        x = chosen_rows(projected, ops.transpose(ids, (1, 0)), self.compute_dtype)
+        state = tuple(ops.cast(s, wide) for s in initial_state)
+        hidden, last = self._run(x, None, None, state, training)
+        outputs = ops.cast(ops.transpose(hidden, (1, 0, 2)), self.compute_dtype)
+        return [outputs, *last]
+
     def _run(
         self,
-        loop: str,
         inputs: Array,
+        kernel: Array | None,
         mask: Array | None,
         state: cells.State,
         training: bool,
     ) -> tuple[Array, cells.State]:
-        """Hidden states (T, B, units) and last state of inputs (T, B, D)."""
-        wide = accumulator(self.compute_dtype)
-        kernel = ops.convert_to_tensor(self.cell.kernel)
+        """Hidden states (T, B, units) and last state.
+
+        Args:
+            inputs: (T, B, D); with `kernel` None what it would make of them.
+            kernel: (D, ...) of the input product.
+            mask: (T, B, 1) of booleans, or None.
+            state: arrays (B, units).
+            training: whether weights are dropped.
+        """
+        loop, wide = self.loop, accumulator(self.compute_dtype)
         recurrent_kernel = ops.convert_to_tensor(self.cell.recurrent_kernel)
         recurrent_kernel = self.weight_drop(recurrent_kernel, training)
         bias, recurrent_bias = (
@@ -158,7 +205,7 @@ class _KernelRNN(keras.layers.RNN):
         if loop == "native" and equation.additive:
             # The kernel adds it where it reads x, which saves a pass over x.
             bias, recurrent_bias = None, bias
-        x = product(inputs, kernel)
+        x = inputs if kernel is None else product(inputs, kernel)
         return dispatch.run(
             loop,
             equation,

@@ -136,13 +136,29 @@ class Embedding(keras.layers.Embedding):
         words = ops.maximum(inputs, 0)
         scale = ops.cast(inputs >= 0, self.compute_dtype)
         if self.seed_generator is not None:
-            kept = drop(
-                ops.ones((self.input_dim,), self.compute_dtype),
-                self.dropout,
-                self.seed_generator,
-            )
-            scale = scale * ops.take(kept, words, axis=0)
+            scale = scale * ops.take(self._kept(), words, axis=0)
         return super().call(words) * ops.expand_dims(scale, -1)
+
+    def rows(self, inputs: Array, training: bool = False) -> tuple[Array, Array]:
+        """Vectors (V', D) and ids into them, of the shape of `inputs`: a call, undone.
+
+        `vectors[ids]` is what a call returns, with the same masks.
+        """
+        vectors = ops.cast(ops.convert_to_tensor(self.embeddings), self.compute_dtype)
+        inputs = ops.cast(inputs, "int32")
+        if not training:
+            return vectors, inputs
+        if self.seed_generator is not None:
+            kept = self._kept()
+            vectors = vectors * ops.expand_dims(kept, -1)
+        none = ops.zeros((1, self.output_dim), self.compute_dtype)
+        ids = ops.where(inputs < 0, self.input_dim, inputs)
+        return ops.concatenate([vectors, none]), ids
+
+    def _kept(self) -> Array:
+        """A mask (V,) of words: zero, or what scales the others."""
+        ones = ops.ones((self.input_dim,), self.compute_dtype)
+        return drop(ones, self.dropout, self.seed_generator)
 
     def compute_output_spec(self, inputs: Array, training: bool = False) -> Any:
         """See `keras.layers.Layer`."""

@@ -273,15 +273,18 @@ class RNNLM(CausalLM):
         self, tokens: Any, state: State, training: bool
     ) -> tuple[Any, Any, Any, State]:
         """The last layer's output, dropped and raw, the stack's, and the new state."""
-        x = self.input_dropout(
-            self.embedding(tokens, training=training), training=training
-        )
-        after, dropped, raw = [], x, x
+        few = self._few_words(tokens, training)
+        x = raw = dropped = None if few else self._vectors(tokens, training)
+        after: list[Any] = []
         before, memory = state[: len(self.recurrent)], state[len(self.recurrent) :]
         for layer, dropout, past in zip(
             self.recurrent, self.dropouts, before, strict=True
         ):
-            raw, *now = layer(x, initial_state=list(past), training=training)
+            if x is None:
+                vectors, ids = self.embedding.rows(tokens, training)
+                raw, *now = layer.of_rows(vectors, ids, past, training)
+            else:
+                raw, *now = layer(x, initial_state=list(past), training=training)
             dropped = dropout(raw, training=training)
             x = connect(self.connections, x, dropped)
             after.append(tuple(ops.cast(array, "float32") for array in now))
@@ -289,6 +292,24 @@ class RNNLM(CausalLM):
             x, remembered = self.attention(x, *memory)
             after.append(remembered)
         return dropped, raw, x, tuple(after)
+
+    def _vectors(self, tokens: Any, training: bool) -> Any:
+        vectors = self.embedding(tokens, training=training)
+        return self.input_dropout(vectors, training=training)
+
+    def _few_words(self, tokens: Any, training: bool) -> bool:
+        """Whether the first layer's input product is better made word by word.
+
+        That is where there are fewer words than places in the batch, and nothing
+        between the vectors and the layer, nor round it, needs those places' own.
+        """
+        batch, steps = tokens.shape
+        if None in (batch, steps) or 2 * self.vocabulary_size > batch * steps:
+            return False
+        first = self.recurrent[0]
+        dropped = training and self.input_dropout.rate > 0
+        alone = self.connections == "none" and not dropped
+        return alone and hasattr(first, "of_rows") and first.reads_rows(training)
 
     def _projected(self, x: Any) -> Any:
         return x if self.projection is None else self.projection(x)

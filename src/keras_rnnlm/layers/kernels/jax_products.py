@@ -1,5 +1,6 @@
 """Matrix products with sums in float32 or better on JAX, in both directions."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -62,6 +63,41 @@ def outer_product(a: Array, b: Array, dtype: Any) -> Array:
     if native_product.serves(dtype):
         return native_product.product(a, b, transpose_a=True)
     return wide_dot(a.astype(dtype).T, b.astype(dtype))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def chosen_rows(matrix: Array, ids: Array, dtype: str) -> Array:
+    """Rows of a matrix; the gradient is one product instead of a scattered sum.
+
+    XLA adds scattered rows one by one on a CPU. A product with the rows of an identity
+    matrix adds them at the speed of products, which pays while they are few.
+
+    Args:
+        matrix: (V, M).
+        ids: integers in [0, V), of any shape.
+        dtype: Precision of the product's operands.
+
+    Returns:
+        (..., M).
+    """
+    return jnp.take(matrix, ids, axis=0, mode="clip")
+
+
+def _rows_forward(
+    matrix: Array, ids: Array, dtype: str
+) -> tuple[Array, tuple[Array, Array]]:
+    return chosen_rows(matrix, ids, dtype), (matrix, ids)
+
+
+def _rows_backward(
+    dtype: str, saved: tuple[Array, Array], gradient: Array
+) -> tuple[Array, None]:
+    matrix, ids = saved
+    which = jax.nn.one_hot(ids.reshape(-1), matrix.shape[0], dtype=dtype)
+    return outer_product(which, _rows(gradient), dtype).astype(matrix.dtype), None
+
+
+chosen_rows.defvjp(_rows_forward, _rows_backward)
 
 
 def _rows(array: Array) -> Array:

@@ -33,6 +33,21 @@ def product(a: Array, b: Array) -> Array:
     return ops.matmul(ops.cast(a, dtype), ops.cast(b, dtype))
 
 
+def chosen_rows(matrix: Array, ids: Array, dtype: str) -> Array:
+    """Rows (..., M) of a matrix (V, M) whose gradient is cheap while V is small.
+
+    Args:
+        matrix: (V, M) in float32 or better.
+        ids: integers in [0, V), of any shape.
+        dtype: precision of the operands of the gradient's product, where there is one.
+    """
+    if keras.backend.backend() == "jax":
+        from keras_rnnlm.layers.kernels import jax_products
+
+        return jax_products.chosen_rows(matrix, ids, dtype)
+    return ops.take(matrix, ids, axis=0)
+
+
 def contraction(equation: str, a: Array, b: Array) -> Array:
     """`einsum` of two arrays, in float32 or better whatever their precision."""
     dtype = accumulator(ops.dtype(a))
