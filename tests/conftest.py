@@ -166,7 +166,9 @@ SELDOM = (
     "tests/scoring/test_search.py",
     "tests/training/test_architectures.py",
     "tests/training/test_cells.py",
+    "tests/training/test_final_system.py",
     "tests/training/test_networks.py",
+    "tests/training/test_recipes_reach_figures.py",
     "tests/training/test_resume_options.py",
 )
 BENCHMARKS = ("tests/bench/", "tests/benchmarks/", "tests/cli/test_bench.py")

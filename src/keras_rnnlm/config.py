@@ -133,6 +133,12 @@ class Settings:
         patience: Stop after this many validations without progress; 0 never stops.
         seed: Seed of weights, order and dropout.
         protocol: Evaluation protocol stored with the model; chosen by size if absent.
+        system_minutes: Time, of `minutes` where those are given, to search on the
+            validation text what is added at evaluation (`docs/evaluation.md`) and to
+            measure the whole on the test text; 0 leaves that out.
+        system_ngram_order: Order of the n-gram model that is mixed in then; 5, for
+            characters 7, if absent; 0 for none.
+        system_passes: Of Monte Carlo dropout, mixed in then.
     """
 
     network: str = "rnn"
@@ -194,6 +200,9 @@ class Settings:
     patience: int = 0
     seed: int = 0
     protocol: str | None = None
+    system_minutes: float = 0.0
+    system_ngram_order: int | None = None
+    system_passes: int = 0
 
     def __post_init__(self) -> None:
         """Check every value; raise `ConfigError` at the first that cannot be."""
@@ -259,6 +268,19 @@ class Settings:
             )
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
             raise impossible("minutes", "a number above 0", self.minutes)
+        self._check_system()
+
+    def _check_system(self) -> None:
+        check_range("system_minutes", self.system_minutes, 0.0, 1e6)
+        check_range("system_passes", self.system_passes, 0, 1000)
+        if self.system_ngram_order is not None:
+            check_range("system_ngram_order", self.system_ngram_order, 0, 20)
+        if self.minutes is not None and self.system_minutes >= self.minutes:
+            raise ConfigError(
+                "Setting 'system_minutes' is a part of 'minutes'; received "
+                f"system_minutes={self.system_minutes:g}, minutes={self.minutes:g}. "
+                "Give less of the one or more of the other."
+            )
 
     def _check_output(self) -> None:
         if self.output == "adaptive" and self.tie_weights:

@@ -1,6 +1,12 @@
-"""Recipes: TOML files of settings, some of them shipped with the package."""
+"""Recipes: TOML files of settings, some of them shipped with the package.
 
+A shipped recipe may have a table `expected`, which is no setting: what the recipe
+reached, on which text and machine, in how many seconds, with which seeds.
+"""
+
+import statistics
 import tomllib
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -44,6 +50,65 @@ def read_recipe(recipe: str | Path) -> dict[str, Any]:
         raise ConfigError(f"Recipe file '{recipe}' does not exist.")
     try:
         text = path.read_text(encoding="utf-8") if is_path else recipe_text(str(recipe))
-        return tomllib.loads(text)
+        values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"Recipe '{recipe}' is not valid TOML: {error}.") from error
+    values.pop("expected", None)
+    return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a recipe reached; lists have one figure for each of the seeds.
+
+    Attributes:
+        text: The text, and how it was divided.
+        corpus: Short name of the text, as in the figures of other recipes.
+        command: What was run.
+        machine: Where.
+        date: When, YYYY-MM-DD.
+        seconds: The longest wall time of the whole command.
+        seeds: The seeds.
+        measure: What the figures are, such as `perplexity per word`.
+        test: The plain forward pass on the test text.
+        valid: The same on the validation text, if there is one beside.
+        system: With all that is added at evaluation, on the test text.
+        short: A shortened run for a nightly check: `max_steps`, the validation
+            perplexity `valid` it ends with, and its relative `tolerance`.
+    """
+
+    text: str
+    corpus: str
+    command: str
+    machine: str
+    date: str
+    seconds: float
+    seeds: tuple[int, ...]
+    measure: str
+    test: tuple[float, ...]
+    valid: tuple[float, ...] = ()
+    system: tuple[float, ...] = ()
+    short: dict[str, float] | None = None
+
+    def summary(self) -> str:
+        """Return the figures in a line."""
+        parts = [f"{_mean(self.test)}"]
+        if self.system:
+            parts.append(f"{_mean(self.system)} with all that evaluation adds")
+        return f"{self.measure} {', '.join(parts)}; {self.seconds:,.0f} s"
+
+
+def expected_of(name: str) -> Expected | None:
+    """Return what a shipped recipe is known to reach; None where nothing is."""
+    table = tomllib.loads(recipe_text(name)).get("expected")
+    if table is None:
+        return None
+    lists = ("seeds", "test", "valid", "system")
+    return Expected(**{k: tuple(v) if k in lists else v for k, v in table.items()})
+
+
+def _mean(figures: tuple[float, ...]) -> str:
+    mean = statistics.fmean(figures)
+    digits = 2 if mean >= 10 else 4
+    spread = f" ± {statistics.stdev(figures):.{digits}f}" if len(figures) > 1 else ""
+    return f"{mean:.{digits}f}{spread}"

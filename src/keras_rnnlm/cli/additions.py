@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keras_rnnlm.cli.wording import figure
+from keras_rnnlm.cli.figures import TITLES
+from keras_rnnlm.cli.wording import count, figure
 from keras_rnnlm.errors import ConfigError, InputError, nearest
 
 if TYPE_CHECKING:
@@ -28,16 +29,6 @@ KEYS = {
     "ngram.weight": float,
     "ngram.order": int,
     "mc_dropout.weight": float,
-}
-TITLES = {
-    "static": "plain",
-    "temperature": "temperature",
-    "dynamic": "dynamic evaluation",
-    "mc_dropout": "Monte Carlo dropout",
-    "ensemble": "ensemble",
-    "cache": "cache",
-    "ngram": "n-gram model",
-    "gate": "weights by a gate",
 }
 
 
@@ -131,7 +122,14 @@ def load_ngram(
     if wanted is None:
         return None
     if wanted != "fit":
-        return NGramModel.read_arpa(wanted, lm.tokenizer)
+        model = NGramModel.read_arpa(wanted, lm.tokenizer)
+        if model.left_out:
+            click.echo(
+                f"{wanted}: {count(model.left_out)} n-grams have words that the model "
+                "lacks and are left out.",
+                err=True,
+            )
+        return model
     if not train:
         raise InputError(
             "--ngram fit expects the text to count in, received none. Give it with "

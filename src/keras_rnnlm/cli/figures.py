@@ -1,9 +1,22 @@
 """How the figures of an evaluation are shown to people."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from keras_rnnlm.cli.wording import count, figure
+
+# Lines of what is added at evaluation, in the order of the ladder.
+TITLES = {
+    "static": "plain",
+    "temperature": "temperature",
+    "dynamic": "dynamic evaluation",
+    "mc_dropout": "Monte Carlo dropout",
+    "ensemble": "ensemble",
+    "cache": "cache",
+    "ngram": "n-gram model",
+    "gate": "weights by a gate",
+}
 
 
 def report_rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -32,6 +45,25 @@ def short_row(part: str, report: Mapping[str, Any]) -> tuple[str, str]:
         f"{_perplexity(report['perplexity'])} per {report['token']} "
         f"({count(report['tokens'])} predicted, protocol {report['protocol']})",
     )
+
+
+def system_rows(system: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return rows with what was added at evaluation: `system` of a report.
+
+    The perplexities are those of the test text; without one, those that the search
+    found on the validation text.
+    """
+    tested = [(line["name"], line["perplexity"]) for line in system["test"]]
+    searched = [(name, math.exp(nats)) for name, nats in system["valid"].items()]
+    searched.sort(key=lambda row: list(TITLES).index(row[0]))
+    text = "test" if tested else "valid"
+    return [
+        (
+            f"{text}, {'' if name == 'static' else '+ '}{TITLES[name]}",
+            _perplexity(value),
+        )
+        for name, value in tested or searched
+    ]
 
 
 def _perplexities(report: Mapping[str, Any]) -> list[tuple[str, str]]:

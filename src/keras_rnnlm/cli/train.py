@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from keras_rnnlm.cli.base import Session, Verb
-from keras_rnnlm.cli.figures import short_row
+from keras_rnnlm.cli.figures import short_row, system_rows
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.process import program, started_at
 from keras_rnnlm.cli.wording import table
@@ -274,6 +274,8 @@ def resume_command(context: click.Context, out: Path) -> str:
 def _say_trained(result: "TrainingResult") -> None:
     report = result.report
     rows = [short_row(p, report[p]) for p in ("valid", "test") if report.get(p)]
+    if report.get("system"):
+        rows += system_rows(report["system"])
     folder = shlex.quote(str(result.folder))
     rows.append(("model", str(result.folder)))
     click.echo(table(rows), err=True)

@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from keras_rnnlm.cli.additions import TITLES, load_ngram, ngram_options, working
+from keras_rnnlm.cli.additions import load_ngram, ngram_options, working
 from keras_rnnlm.cli.base import Verb
+from keras_rnnlm.cli.figures import TITLES
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.wording import figure, table
 

@@ -26,6 +26,7 @@ def model_card(report: dict[str, Any]) -> str:
     for name in ("valid", "test"):
         if report.get(name):
             lines.append(_row(name, report[name]))
+    lines += _system(report.get("system"))
     lines += [
         "",
         "Text it was trained on: "
@@ -43,6 +44,19 @@ def model_card(report: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _system(system: dict[str, Any] | None) -> list[str]:
+    """Return a sentence on what evaluation adds; nothing was searched for None."""
+    if not system:
+        return []
+    tested = [line["perplexity"] for line in system["test"]]
+    figure = f"test perplexity {_figure(tested[-1], '.2f')} " if tested else ""
+    return [
+        "",
+        f"With all that is added at evaluation: {figure}(`evaluation.json`; `rnnlm "
+        "evaluate THIS_FOLDER text.txt --system`).",
+    ]
 
 
 def _row(name: str, figures: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ from keras_rnnlm.models.weights import assign_weights
 from keras_rnnlm.network_settings import network_arguments
 from keras_rnnlm.plots import training_curve
 from keras_rnnlm.scoring.protocols import parse_protocol
+from keras_rnnlm.scoring.tuned_files import write_tuned
 from keras_rnnlm.training.checkpoints import (
     NAME,
     Checkpoint,
@@ -31,6 +32,7 @@ from keras_rnnlm.training.checkpoints import (
     restore,
 )
 from keras_rnnlm.training.final_evaluation import FinalEvaluation
+from keras_rnnlm.training.final_system import FinalSystem
 from keras_rnnlm.training.identity import (
     check_identity,
     environment,
@@ -146,13 +148,17 @@ class _Run:
         """Set up, train, evaluate, write."""
         spent = 0.0 if checkpoint is None else checkpoint.meta["seconds"]
         clock = wall_clock(spent, started)
+        system = None
+        if self.settings.system_minutes:
+            system = FinalSystem(self.corpus, self.settings)
         noising = self._noising()
         batches = _batches(self.corpus.train, self.settings, noising)
         network = self._compiled(batches)
         valid = self.corpus.valid
         validator = None if valid is None else Validator(valid)
         final = FinalEvaluation(self.corpus, self.settings.protocol)
-        pace = self._pace(batches, schedule, final, network, validator)
+        reserve = 0.0 if system is None else system.seconds
+        pace = self._pace(batches, schedule, final, network, reserve)
         loop = TrainingLoop(
             self.settings,
             pace,
@@ -182,7 +188,7 @@ class _Run:
         if not loop.complete:
             return self._interrupted()
         try:
-            return self._finish(loop, final, clock, identity, network)
+            return self._finish(loop, final, system, clock, identity, network)
         except Interrupted:
             return self._interrupted()
 
@@ -222,14 +228,14 @@ class _Run:
         schedule: dict[str, Any] | None,
         final: FinalEvaluation,
         network: CausalLM,
-        validator: Validator | None,
+        reserve: float,
     ) -> StepPace | ClockPace:
         settings = self.settings
         if schedule is not None:
             knots = [Knot(*knot) for knot in schedule["knots"]]
             return StepPace(schedule["steps"], knots)
         if settings.minutes is not None:
-            reserve = final.estimated_seconds(network)
+            reserve += final.estimated_seconds(network)
             return ClockPace(max(1.0, 60.0 * settings.minutes - reserve))
         steps = settings.max_steps or settings.epochs * batches.batches_per_epoch
         return StepPace(steps)
@@ -265,6 +271,7 @@ class _Run:
         self,
         loop: TrainingLoop,
         final: FinalEvaluation,
+        system: FinalSystem | None,
         clock: Callable[[], float],
         identity: dict[str, Any],
         trained: CausalLM,
@@ -273,8 +280,13 @@ class _Run:
         network = self._network()
         assign_weights(network, loop.best)
         figures = final.evaluate(network, self.flag.check)
+        model = LanguageModel(network, self.corpus.tokenizer, self.settings.protocol)
+        whole = None
+        if system is not None:
+            whole = system.measure(model, self.flag.check, self.reporter.note)
         report = {
             **figures,
+            "system": None if whole is None else whole.to_dict(),
             "settings": self.settings.to_dict(),
             "data": self.corpus.describe(),
             "identity": {k: v for k, v in identity.items() if k != "settings"},
@@ -305,9 +317,10 @@ class _Run:
                 "README.md": model_card(report).encode(),
             },
         )
+        if whole is not None:
+            write_tuned(self.folder.path, whole.tuned, self.corpus.tokenizer)
         (self.folder.path / NAME).unlink(missing_ok=True)
         self.reporter.finish(report)
-        model = LanguageModel(network, self.corpus.tokenizer, self.settings.protocol)
         return TrainingResult(self.folder.path, report, model)
 
 

@@ -1,0 +1,137 @@
+"""The figures of the whole system at the end of a run: all that evaluation can add.
+
+A plain forward pass is what a run reports first. With `system_minutes` it goes on:
+what can be added at evaluation time is searched on the validation text
+(`scoring.search`), kept in the model folder, and measured on the test text, line by
+line. The test text has no part in the search.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from keras_rnnlm.config import Settings
+from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.language_model import LanguageModel
+from keras_rnnlm.scoring.additions import default_order
+from keras_rnnlm.scoring.ngram import NGramModel
+from keras_rnnlm.scoring.system import LineReport
+from keras_rnnlm.scoring.tuned import Tuned
+
+_SEARCH = 0.5  # share of the time for the search; the rest is for the test text
+
+
+@dataclass(frozen=True, eq=False)
+class SystemFigures:
+    """What was found and measured.
+
+    Attributes:
+        tuned: The settings, which belong into the model folder.
+        test: The lines on the test text, empty without one.
+        seconds: Of all of it.
+        search_seconds: Of the search on the validation text, n-gram model included.
+    """
+
+    tuned: Tuned
+    test: list[LineReport]
+    seconds: float
+    search_seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `report.json` holds as `system`.
+
+        `valid` is nats a token line by line, on the part of the validation text that
+        the search looked at (`predictions`); `test` the lines of `rnnlm evaluate
+        --system`.
+        """
+        record = self.tuned.record
+        return {
+            "valid": dict(record["losses"]),
+            "predictions": record["predictions_with_dynamic"] or record["predictions"],
+            "test": [line.to_dict() for line in self.test],
+            "search_seconds": round(self.search_seconds, 3),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+class FinalSystem:
+    """Searches and measures what is added to a trained model.
+
+    Raises:
+        ConfigError: Without a validation text to search on.
+    """
+
+    def __init__(self, corpus: Corpus, settings: Settings) -> None:
+        """Remember the texts and what is asked for."""
+        if corpus.valid is None:
+            raise ConfigError(
+                "Setting 'system_minutes' searches what is added at evaluation on a "
+                "validation text; there is none. Give --valid or --split, or set "
+                "system_minutes=0."
+            )
+        self._corpus, self._valid = corpus, corpus.valid
+        self._settings = settings
+        self.seconds = 60.0 * settings.system_minutes
+
+    def measure(
+        self,
+        model: LanguageModel,
+        check: Callable[..., None],
+        note: Callable[[str], None],
+    ) -> SystemFigures:
+        """Search on the validation text, then read the test text once.
+
+        Args:
+            model: The trained model; its `tuned` is set.
+            check: Called as it goes on; may raise to stop it.
+            note: Told what a user should know.
+        """
+        begun = time.monotonic()
+        corpus = self._corpus
+        tuned = model.tune_evaluation(
+            self._valid,
+            corpus.train,
+            seconds=_SEARCH * self.seconds,
+            mc_dropout=self._settings.system_passes,
+            ngram=self._ngram(),
+            progress=lambda what, done, total: check(),
+        )
+        searched = time.monotonic() - begun
+        lines: list[LineReport] = []
+        if corpus.test is not None:
+            expected = corpus.test.counts.tokens_predicted / _speed(tuned)
+            if searched + expected > 1.2 * self.seconds:
+                note(
+                    f"The test text will take about {expected / 60:.1f} minutes to "
+                    f"read; system_minutes={self._settings.system_minutes:g} is short."
+                )
+            lines = model.evaluate_additions(
+                corpus.test,
+                static=True,
+                system=True,
+                progress=lambda what, done, total: check(),
+            )
+        return SystemFigures(tuned, lines, time.monotonic() - begun, searched)
+
+    def _ngram(self) -> NGramModel | None:
+        order = self._settings.system_ngram_order
+        if order is None:
+            order = default_order(self._corpus.tokenizer.kind)
+        if order == 0:
+            return None
+        size = self._corpus.vocabulary_size
+        return NGramModel.fit(self._corpus.train, size, order)
+
+
+def _speed(tuned: Tuned) -> float:
+    """Return tokens a second of the slowest pass of the search that will be needed."""
+    system = tuned.system.dynamic
+    if system is None:
+        return float("inf")
+    return min(
+        float(trial["predictions"]) / max(float(trial["seconds"]), 1e-3)
+        for trial in tuned.record["trials"]
+        if trial["segment"] == system.segment and trial["scaled"] == system.scaled
+    )

@@ -1,0 +1,81 @@
+"""What is added at evaluation, searched and measured at the end of a run."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from keras_rnnlm.cli.main import run
+from keras_rnnlm.config import Settings
+from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.language_model import load
+from keras_rnnlm.training.train import train
+
+SMALL = {
+    "units": 16,
+    "layers": 1,
+    "batch_size": 4,
+    "steps": 8,
+    "max_steps": 40,
+    "learning_rate": 0.01,
+    "validations": 1,
+}
+
+
+def test_a_run_ends_with_the_figures_of_the_stored_system(
+    english_file: Path, tmp_path: Path
+) -> None:
+    corpus = Corpus.from_files(
+        english_file, valid=english_file, test=english_file, tokenizer="char"
+    )
+    settings = Settings(**SMALL, system_minutes=0.05, system_ngram_order=3)
+    result = train(corpus, settings, tmp_path / "m")
+    system = result.report["system"]
+    names = [line["name"] for line in system["test"]]
+    assert names[0] == "static" and "ngram" in names
+    assert system["valid"]["ngram"] < system["valid"]["static"]
+    assert 0 < system["search_seconds"] <= system["seconds"]
+    # The settings lie in the folder: the command measures the same with them.
+    model = load(result.folder)
+    lines = model.evaluate_additions(english_file, system=True)
+    stored = [line["perplexity"] for line in system["test"][1:]]
+    assert [line.perplexity for line in lines] == pytest.approx(stored, rel=1e-5)
+    assert "--system" in (result.folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_without_an_ngram_model_none_is_mixed_in(
+    english_file: Path, tmp_path: Path
+) -> None:
+    corpus = Corpus.from_files(english_file, valid=english_file, tokenizer="char")
+    settings = Settings(**SMALL, system_minutes=0.02, system_ngram_order=0)
+    system = train(corpus, settings, tmp_path / "m").report["system"]
+    assert "ngram" not in system["valid"]
+    assert len(system["test"]) == (0 if corpus.test is None else len(system["test"]))
+
+
+def test_it_needs_a_validation_text(english_file: Path, tmp_path: Path) -> None:
+    corpus = Corpus.from_files(english_file, valid=english_file, tokenizer="char")
+    corpus = dataclasses.replace(corpus, valid=None)
+    with pytest.raises(ConfigError, match="Give --valid or --split"):
+        train(corpus, Settings(**SMALL, system_minutes=1), tmp_path / "m")
+
+
+def test_its_time_is_a_part_of_the_whole() -> None:
+    with pytest.raises(ConfigError, match="a part of 'minutes'"):
+        Settings(minutes=2, system_minutes=2)
+
+
+def test_the_command_shows_its_lines(
+    english_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, out = str(english_file), str(tmp_path / "m")
+    sets = [f"--set={name}={value}" for name, value in SMALL.items()]
+    sets.append("--set=system_minutes=0.02")
+    command = ["train", text, "--valid", text, "--test", text, "--tokenizer", "char"]
+    assert run([*command, *sets, "--out", out]) == 0
+    told = capsys.readouterr().err
+    assert "test, plain" in told and "test, + n-gram model" in told
+    report = json.loads(Path(out, "report.json").read_text(encoding="utf-8"))
+    assert report["settings"]["system_minutes"] == 0.02
