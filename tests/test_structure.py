@@ -39,6 +39,7 @@ FLOORS = {
     "testing": 4,
     "training": 6,
     "bench": 7,
+    "search": 7,
     "cli": 8,
     "__main__": 9,
 }
@@ -139,7 +140,14 @@ def test_no_file_is_too_long() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "--help"], ["bench", "--help"], ["recipes"]]
+    "arguments",
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["compare", "--help"],
+        ["bench", "--help"],
+        ["recipes"],
+    ],
 )
 def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
     script = (

@@ -25,6 +25,7 @@ from keras_rnnlm import __version__
 from keras_rnnlm.allocator import keep_freed_memory
 from keras_rnnlm.cli.base import Session, Verbs
 from keras_rnnlm.cli.bench import bench
+from keras_rnnlm.cli.compare import compare
 from keras_rnnlm.cli.demo import demo
 from keras_rnnlm.cli.evaluate import evaluate
 from keras_rnnlm.cli.generate import generate
@@ -59,6 +60,7 @@ for _verb in (
     evaluate,
     tune_evaluation,
     ngram,
+    compare,
     score,
     generate,
     info,

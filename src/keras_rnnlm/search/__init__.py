@@ -1,0 +1,1 @@
+"""Searches over whole training runs: comparing models on one text."""

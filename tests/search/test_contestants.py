@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import pytest
+
+from keras_rnnlm import cell_registry
+from keras_rnnlm.config import Settings
+from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.search.contestants import (
+    DEFAULT,
+    check_names,
+    names,
+    ngram_order,
+    parse_sets,
+    starting_settings,
+)
+
+
+def test_everything_has_a_name() -> None:
+    assert set(cell_registry.BUILT_IN) <= set(names())
+    assert {"transformer", "convolutional", "ngram"} <= set(names())
+    assert check_names(DEFAULT) == DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["lstn"], "received 'lstn'. Did you mean 'lstm'?"),
+        (["gru", "lstm", "gru"], "received 'gru' more than once"),
+        ([], "one model or more"),
+    ],
+)
+def test_names_that_are_none(given: list[str], says: str) -> None:
+    with pytest.raises(ConfigError, match=says.replace("?", r"\?")):
+        check_names(given)
+
+
+@pytest.mark.parametrize("kind", ["char", "word", "bpe", "unigram"])
+def test_everyone_has_settings(kind: str) -> None:
+    found = starting_settings(names(), kind)
+    assert set(found) == set(names()) - {"ngram"}
+    for name, settings in found.items():
+        assert name in (settings.cell, settings.network)
+    # As `rnnlm train` would begin.
+    recipe = {"char": "char", "word": "word"}.get(kind, "subword")
+    assert found["lstm"] == Settings.from_recipe(recipe)
+    assert found["transformer"] == Settings.from_recipe("transformer")
+    assert found["min_gru"].layers >= 3
+    assert found["min_gru"].optimizer == "adam"
+
+
+def test_overrides_go_where_they_belong() -> None:
+    models = ("lstm", "mogrifier_lstm", "transformer", "ngram")
+    sets = ["units=64", "context=32", "lstm.dropout=0.4", "ngram.order=3"]
+    overrides = parse_sets([*sets, "mogrifier_lstm.cell_arguments.rounds=4"], models)
+    found = starting_settings(models, "char", overrides)
+    assert all(settings.units == 64 for settings in found.values())
+    assert found["transformer"].context == 32
+    assert found["lstm"].dropout == 0.4 != found["transformer"].dropout
+    assert found["mogrifier_lstm"].cell_arguments == {"rounds": 4}
+    assert ngram_order(overrides, 7) == 3
+    assert ngram_order(parse_sets([], models), 7) == 7
+
+
+@pytest.mark.parametrize(
+    ("item", "says"),
+    [
+        ("unit=3", "Did you mean 'units'"),
+        ("kernel_width=3", "no model here is of that kind"),
+        ("gru.units=3", "takes no part"),
+        ("seed=3", "use --seed and --seeds"),
+        ("lstm.minutes=3", "use --minutes"),
+        ("cell=gru", "use --models"),
+        ("units=-1", "lstm: Setting 'units'"),
+    ],
+)
+def test_overrides_that_are_none(item: str, says: str) -> None:
+    models = ("lstm", "transformer")
+    with pytest.raises(ConfigError, match=says):
+        starting_settings(models, "char", parse_sets([item], models))
+
+
+@pytest.mark.parametrize("item", ["ngram.order=0", "ngram.order=two", "ngram.units=3"])
+def test_orders_that_are_none(item: str) -> None:
+    with pytest.raises(ConfigError, match="ngram.order"):
+        ngram_order(parse_sets([item], ["ngram"]), 5)
+
+
+def test_recipes_of_ones_own(tmp_path: Path) -> None:
+    mine, other = tmp_path / "mine.toml", tmp_path / "other.toml"
+    mine.write_text("units = 40\nlayers = 2\nlearning_rate = 0.01\n")
+    other.write_text('network = "transformer"\nunits = 48\n')
+    models = ("lstm", "min_gru", "transformer", "convolutional")
+    found = starting_settings(models, "word", recipes=[str(mine), str(other)])
+    assert found["lstm"] == Settings(units=40, learning_rate=0.01)
+    assert found["min_gru"] == found["lstm"].replace(cell="min_gru")
+    assert found["transformer"] == Settings(network="transformer", units=48)
+    assert found["convolutional"] == Settings.from_recipe("convolutional")
+    with pytest.raises(ConfigError, match="received two for 'rnn'"):
+        starting_settings(models, "word", recipes=[str(mine), "word"])
