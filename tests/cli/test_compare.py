@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -11,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from keras_rnnlm.cli.main import run
+from keras_rnnlm.cli.main import rnnlm, run
+from keras_rnnlm.search.contestants import DEFAULT, names
 from tests.conftest import CHECKOUT
 
 Captured = pytest.CaptureFixture[str]
@@ -59,6 +61,12 @@ def test_a_table_and_its_files(
     assert "[1/2]" not in again.err
 
     assert run(["info", "c/gru-seed0"]) == 0
+
+
+def test_the_help_names_the_default() -> None:
+    options = rnnlm.commands["compare"].params
+    (said,) = (getattr(each, "help", "") for each in options if each.name == "models")
+    assert set(re.findall(r"\w+", said)) & set(names()) == set(DEFAULT)
 
 
 def test_the_time_is_announced(

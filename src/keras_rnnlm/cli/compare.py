@@ -49,8 +49,8 @@ OF_TEXT = (
 @click.option(
     "--models",
     metavar="A,B,...",
-    help="Recurrent cells by name, transformer, convolutional, ngram; or all.  "
-    "[default: ngram,simple_rnn,lstm,gru,qrnn,min_gru,transformer,convolutional]",
+    help="ngram, transformer, convolutional and recurrent cells by name; or all. By "
+    "default these three and simple_rnn, lstm, gru, qrnn, min_gru.",
 )
 @click.option(
     "--minutes",
