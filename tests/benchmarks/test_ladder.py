@@ -1,0 +1,34 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.scripts import run
+
+
+@pytest.mark.slow
+def test_runs_are_judged_on_validation_text_and_not_repeated(
+    english_file: Path, tmp_path: Path
+) -> None:
+    rows, record = tmp_path / "rows.toml", tmp_path / "ladder.json"
+    tiny = '"units=8", "layers=1", "minutes=none", "max_steps=4"'
+    first = f'[[row]]\nname = "base"\nset = [{tiny}]\n'
+    second = f'[[row]]\nname = "wider"\nset = [{tiny}, "embedding=12"]\n'
+    command = ["--json", record, "--", english_file, "--valid", english_file]
+    for text, told in ((first, 1), (first + second, 1)):
+        rows.write_text(text, encoding="utf-8")
+        done = run("ladder", rows, *command)
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout.splitlines()) == told
+    stored = json.loads(record.read_text(encoding="utf-8"))["rows"]
+    assert [row["run"] for row in stored] == ["base", "wider"]
+    assert all(row["validation perplexity"] > 1 for row in stored)
+    assert stored[0]["steps"] == 4
+
+
+def test_a_run_that_fails_says_why(english_file: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.toml"
+    rows.write_text('[[row]]\nname = "a"\nset = ["unitz=8"]\n', encoding="utf-8")
+    done = run("ladder", rows, "--json", tmp_path / "l.json", "--", english_file)
+    assert done.returncode != 0
+    assert "Did you mean 'units'?" in done.stderr
