@@ -76,7 +76,7 @@ class Settings:
             softmaxes (Yang et al. 2018).
         output_cutoffs: Frequency ranks at which the clusters of `adaptive` begin, such
             as `2000,20000`; by the size of the vocabulary if absent.
-        output_samples: Words that `sampled` draws in a step; 2048 if absent.
+        output_samples: Words that take part in a step of `sampled`; 2048 if absent.
         mixtures: Number of softmaxes of `mixture`; 4 if absent.
         mixture_dropout: Rate of locked dropout on its latent vectors; 0 if absent.
         dropout: Rate of locked dropout between recurrent layers.

@@ -1,4 +1,4 @@
-"""An output layer that trains on drawn words instead of the whole vocabulary."""
+"""An output layer that trains on a part of the words, drawn anew for each step."""
 
 from typing import Any
 
@@ -25,7 +25,8 @@ class SampledOutput(WordRanks, Output):
 
     Args:
         vocabulary_size: V, the number of logits.
-        samples: words drawn a step, for all positions together, log-uniformly by rank.
+        samples: words that take part in a step, for all positions together: half of
+            them the most frequent ones, half drawn log-uniformly by rank.
         seed: of the drawing; None draws one.
         tied: whether the matrix comes with the call.
         use_bias: whether to add a bias.

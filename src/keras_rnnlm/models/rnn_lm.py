@@ -58,7 +58,7 @@ class RNNLM(CausalLM):
             and `rank_words`, `layers.MixtureOutput`.
         output_cutoffs: Ranks at which the clusters of `adaptive` begin; by the size of
             the vocabulary when None.
-        output_samples: Words that `sampled` draws in a step; 2048 when None.
+        output_samples: Words that take part in a step of `sampled`; 2048 when None.
         mixtures: Number of softmaxes of `mixture`; 4 when None.
         mixture_dropout: Locked dropout on its latent vectors; none when None.
         seed: Seed of the initial weights (the same on every backend) and of dropout;

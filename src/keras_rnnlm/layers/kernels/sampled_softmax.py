@@ -1,10 +1,15 @@
-"""Sampled softmax: a training step looks at the target and at some drawn words.
+"""Sampled softmax: a training step looks at the target and at a part of the words.
 
 Bengio and Senécal (2008), "Adaptive Importance Sampling to Accelerate Training of a
 Neural Probabilistic Language Model", and Jean et al. (2015): words are drawn by chance
 from a distribution that resembles how often they come, and the logit of each is lowered
 by the log of how often it is expected among those drawn. So their sum estimates the sum
 over all words but the target, whose own term is exact.
+
+Half of the words that take part are not drawn: the most frequent ones, which make up
+most of the sum, are there in every step, once. The rest of the vocabulary is cut into
+parts of the same probability, and each part gives one word (stratified sampling), so
+that the estimate varies far less than with independent draws.
 """
 
 import math
@@ -21,19 +26,45 @@ Array = Any
 _NEVER = -1e30
 
 
+def always_there(words: int, samples: int) -> int:
+    """How many of the most frequent words take part in every step."""
+    return words if samples >= words else samples // 2
+
+
 def draw_ranks(uniform: Array, words: int) -> Array:
-    """Turn numbers in [0, 1) into ranks in [0, V), log-uniform as of Zipf's law.
+    """Ranks of the words that take part in a step.
 
-    P(rank) = log((rank + 2) / (rank + 1)) / log(V + 1).
+    Args:
+        uniform: (S,) numbers in [0, 1).
+        words: size V of the vocabulary.
+
+    Returns:
+        int32 (S,), or (V,) with all ranks where S is no smaller. The first S / 2 are
+        the most frequent words; the others are log-uniform beyond them, as of Zipf's
+        law: P(rank) = log((rank + 2) / (rank + 1)) / log((V + 1) / (F + 1)), F of them
+        being always there.
     """
-    ranks = ops.floor(ops.exp(uniform * math.log(words + 1))) - 1
-    return ops.cast(ops.clip(ranks, 0, words - 1), "int32")
+    samples = uniform.shape[0]
+    first = always_there(words, samples)
+    frequent = ops.arange(first, dtype="int32")
+    if first == words:
+        return frequent
+    parts = samples - first
+    place = (ops.arange(parts, dtype="float32") + uniform[:parts]) / parts
+    beyond = ops.exp(place * math.log((words + 1) / (first + 1)))
+    rare = ops.cast(ops.floor((first + 1) * beyond) - 1, "int32")
+    return ops.concatenate([frequent, ops.clip(rare, first, words - 1)], axis=0)
 
 
-def log_expected(ranks: Array, words: int, drawn: int) -> Array:
-    """The log of how often a word of each rank is expected among `drawn` ones."""
+def log_expected(ranks: Array, words: int, samples: int) -> Array:
+    """The log of how often a word of each rank is expected among those of a step."""
+    first = always_there(words, samples)
+    if first == words:
+        return ops.zeros(ranks.shape, "float32")
     wide = ops.cast(ranks, "float32")
-    return ops.log(ops.log1p(1 / (wide + 1)) * (drawn / math.log(words + 1)))
+    scale = (samples - first) / math.log((words + 1) / (first + 1))
+    drawn = ops.log(ops.log1p(1 / (wide + 1)) * scale)
+    return ops.where(ranks < first, ops.zeros_like(drawn), drawn)
 
 
 def cross_entropy(
