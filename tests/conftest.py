@@ -170,6 +170,7 @@ SELDOM = (
     "tests/training/test_networks.py",
     "tests/training/test_recipes_reach_figures.py",
     "tests/training/test_resume_options.py",
+    "tests/training/test_train_members.py",
 )
 BENCHMARKS = ("tests/bench/", "tests/benchmarks/", "tests/cli/test_bench.py")
 

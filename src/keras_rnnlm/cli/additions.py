@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -40,7 +41,8 @@ def ngram_options(command: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             metavar="FOLDER",
             type=click.Path(),
-            help="Another model with the same tokenizer; may be repeated.",
+            help="Another model with the same tokenizer, or the folder of an ensemble; "
+            "may be repeated.",
         ),
         click.option(
             "--train",
@@ -64,6 +66,15 @@ def ngram_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def model_folders(folder: str) -> list[str]:
+    """Return the model folders of an ensemble; any other folder stands for itself."""
+    from keras_rnnlm.models.ensemble_folder import is_ensemble, member_folders
+
+    if not is_ensemble(Path(folder)):
+        return [folder]
+    return [str(member) for member in member_folders(Path(folder))]
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import click
 from keras_rnnlm.cli.additions import (
     line_rows,
     load_ngram,
+    model_folders,
     ngram_options,
     parse_settings,
     part,
@@ -86,9 +87,18 @@ def evaluate(
     """Measure how well MODEL predicts TEXT... (files, folders, or - for stdin).
 
     Additions (--dynamic, --cache, ...) are reported on lines of their own, each with
-    what the lines above it have and one thing more.
+    what the lines above it have and one thing more. A MODEL that is an ensemble, as
+    `rnnlm train --members` writes them, is its first member with the others added.
     """
     settings = parse_settings(sets)
+    model, *others = model_folders(model)
+    asked["ensemble"] = (*others, *asked["ensemble"])
+    if others:
+        click.echo(
+            f"An ensemble of {1 + len(others)} models: the plain figures are those of "
+            f"{model} alone, the line 'ensemble' is the mean of all.",
+            err=True,
+        )
     _check(asked, settings, texts, weights)
     from keras_rnnlm.cli.progress import reading
     from keras_rnnlm.language_model import load
@@ -194,7 +204,11 @@ def _additions(
             dynamic=DynamicSettings(**dynamic) if dynamic else asked["dynamic"],
             cache=CacheSettings(**cache) if cache else asked["cache"],
             mc_dropout=asked["mc_dropout"] or 0,
-            ensemble=[load(folder) for folder in asked["ensemble"]],
+            ensemble=[
+                load(folder)
+                for given in asked["ensemble"]
+                for folder in model_folders(given)
+            ],
             ngram=ngram,
             weights={
                 key.removesuffix(".weight"): value

@@ -206,6 +206,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
     rows = [
         ("text", text),
         ("model", model),
+        ("members", str(told.get("members", ""))),
         ("device", f"{told['device']}, {told['precision']}"),
         ("loops", ", ".join(sorted(set(told.get("loops") or ())))),
         ("batch", f"{told['batch_size']} rows{steps}"),

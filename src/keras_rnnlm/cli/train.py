@@ -12,13 +12,14 @@ from keras_rnnlm.cli.base import Session, Verb
 from keras_rnnlm.cli.figures import short_row, system_rows
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.process import program, started_at
-from keras_rnnlm.cli.wording import table
+from keras_rnnlm.cli.wording import figure, table
 from keras_rnnlm.errors import FolderError
 
 if TYPE_CHECKING:
     from keras_rnnlm.config import Settings
     from keras_rnnlm.data.corpus import Corpus
     from keras_rnnlm.training.train import TrainingResult
+    from keras_rnnlm.training.train_members import EnsembleResult
 
 TOKENIZERS = ("char", "word", "bpe", "unigram")
 
@@ -100,6 +101,12 @@ TOKENIZERS = ("char", "word", "bpe", "unigram")
     type=click.Path(),
     help="Repeat the run that made MODEL, step by step: its settings, its schedule.",
 )
+@click.option(
+    "--members",
+    metavar="K",
+    type=click.IntRange(min=2),
+    help="Train an ensemble: K models with neighbouring seeds, stepped together (JAX).",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @import_option
@@ -133,6 +140,7 @@ def train(context: click.Context, /, **options: Any) -> int:
     from keras_rnnlm.cli.progress import make_reporter
     from keras_rnnlm.program_cache import keep_programs
     from keras_rnnlm.training.train import train as train_model
+    from keras_rnnlm.training.train_members import train_members
 
     keep_programs()
     corpus = read_corpus(options, split, settings.seed)
@@ -143,15 +151,17 @@ def train(context: click.Context, /, **options: Any) -> int:
         for sentence in [*corpus.notes, unused_gpu()]:
             if sentence:
                 reporter.note(sentence)
-        result = train_model(
-            corpus,
-            settings,
-            out,
-            resume=options["resume"],
-            schedule=schedule,
-            reporter=reporter,
-            started=started_at(),
-        )
+        rest: dict[str, Any] = {
+            "resume": options["resume"],
+            "schedule": schedule,
+            "reporter": reporter,
+            "started": started_at(),
+        }
+        result: TrainingResult | EnsembleResult
+        if options["members"] is None:
+            result = train_model(corpus, settings, out, **rest)
+        else:
+            result = train_members(corpus, settings, out, options["members"], **rest)
     if result.interrupted is not None:
         return _say_interrupted(result, resume_command(context, out))
     if options["as_json"]:
@@ -169,7 +179,7 @@ def free_folder(wanted: Path) -> Path:
     return folder
 
 
-def _say_interrupted(result: "TrainingResult", command: str) -> int:
+def _say_interrupted(result: "TrainingResult | EnsembleResult", command: str) -> int:
     """Say how to go on with an interrupted run; return the exit code."""
     number = result.interrupted or 0
     click.echo(
@@ -271,12 +281,20 @@ def resume_command(context: click.Context, out: Path) -> str:
     return f"{program()} {shlex.join(words)}"
 
 
-def _say_trained(result: "TrainingResult") -> None:
-    report = result.report
+def _say_trained(result: "TrainingResult | EnsembleResult") -> None:
+    report, members = result.report, result.report.get("members")
     rows = [short_row(p, report[p]) for p in ("valid", "test") if report.get(p)]
     if report.get("system"):
         rows += system_rows(report["system"])
     folder = shlex.quote(str(result.folder))
-    rows.append(("model", str(result.folder)))
+    if members:
+        for part in ("valid", "test"):
+            if report.get(part):
+                each = ", ".join(figure(member[part]) for member in members)
+                rows.append((f"{part}, one by one", each))
+        rows.append(("ensemble", str(result.folder)))
+        folder = shlex.quote(str(result.folder / members[0]["folder"]))
+    else:
+        rows.append(("model", str(result.folder)))
     click.echo(table(rows), err=True)
     click.echo(f"Now try: {program()} generate {folder}", err=True)

@@ -5,7 +5,12 @@ from typing import Any
 
 import click
 
-from keras_rnnlm.cli.additions import load_ngram, ngram_options, working
+from keras_rnnlm.cli.additions import (
+    load_ngram,
+    model_folders,
+    ngram_options,
+    working,
+)
 from keras_rnnlm.cli.base import Verb
 from keras_rnnlm.cli.figures import TITLES
 from keras_rnnlm.cli.imports import import_option
@@ -64,7 +69,11 @@ def tune_evaluation(
             train or None,
             seconds=max(60 * minutes - (time.monotonic() - begun), 0.0),
             mc_dropout=options["mc_dropout"] or 0,
-            ensemble=[load(folder) for folder in options["ensemble"]],
+            ensemble=[
+                load(folder)
+                for given in options["ensemble"]
+                for folder in model_folders(given)
+            ],
             ngram=ngram,
             encoding=encoding,
             progress=progress,

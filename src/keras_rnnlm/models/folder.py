@@ -21,6 +21,7 @@ from keras_rnnlm import cell_registry
 from keras_rnnlm.data.tokenizers import Tokenizer
 from keras_rnnlm.errors import ConfigError, FolderError, RNNLMError, nearest
 from keras_rnnlm.models.causal_lm import CausalLM
+from keras_rnnlm.models.ensemble_folder import is_ensemble, member_folders
 from keras_rnnlm.models.networks import kind_of, network_class, network_weights
 from keras_rnnlm.models.weights import assign_weights, named_weights, weight_arrays
 
@@ -159,6 +160,13 @@ def _check_files(folder: Path) -> None:
         raise FolderError(
             f"Model folder '{folder}' does not exist. Give the folder that "
             "`rnnlm train` wrote (--out)."
+        )
+    if is_ensemble(folder):
+        members = member_folders(folder)
+        raise FolderError(
+            f"'{folder}' is an ensemble of {len(members)} models, expected one model. "
+            f"Give one of them, such as '{members[0]}'; `rnnlm evaluate` takes them "
+            "all together."
         )
     missing = [
         n for n in (*NETWORK_FILES, "manifest.json") if not (folder / n).is_file()

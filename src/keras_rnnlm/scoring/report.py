@@ -37,7 +37,7 @@ from keras_rnnlm.scoring.protocols import (
     parse_protocol,
     segments,
 )
-from keras_rnnlm.scoring.scorer import score_segments
+from keras_rnnlm.scoring.scorer import SegmentScores, score_segments
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,37 @@ def evaluate(
         InputError: For a text without predictions, or a network whose
             probabilities are not numbers.
     """
+    scored = score_text(network, text, protocol, batch_size, progress)
+    return report_of(scored, text, token)
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredText:
+    """What a network says of a text, before anything is summed.
+
+    Attributes:
+        protocol: State protocol.
+        starts: (segments,) first predicted position of each, ascending.
+        stops: (segments,) position after the last of each.
+        scores: Of every prediction, in the order of the segments.
+        seconds: Wall-clock time, compilation included.
+    """
+
+    protocol: Protocol
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    scores: SegmentScores
+    seconds: float
+
+
+def score_text(
+    network: keras.Model,
+    text: EncodedText,
+    protocol: str | Protocol | None = None,
+    batch_size: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ScoredText:
+    """Score a text under a protocol; arguments and errors are those of `evaluate`."""
     began = time.perf_counter()
     if protocol is None:
         protocol = default_protocol(text)
@@ -203,15 +234,28 @@ def evaluate(
         protocol = parse_protocol(protocol)
     starts, stops = segments(text, protocol)
     scores = score_segments(network, text.ids, starts, stops, batch_size, progress)
-    totals = Totals.of(scores.nats, text, starts, stops)
-    seconds = time.perf_counter() - began
+    return ScoredText(protocol, starts, stops, scores, time.perf_counter() - began)
+
+
+def report_of(scored: ScoredText, text: EncodedText, token: str = "token") -> Report:
+    """Return the figures of a text that was scored.
+
+    Args:
+        scored: What `score_text` found.
+        text: The same text.
+        token: What a prediction is of, for the report.
+
+    Raises:
+        InputError: If there was nothing to predict.
+    """
+    totals = Totals.of(scored.scores.nats, text, scored.starts, scored.stops)
     return Report(
-        protocol=str(protocol),
+        protocol=str(scored.protocol),
         token=token,
         **figures_of(totals, text),
-        accuracy=int(np.count_nonzero(scores.correct)) / totals.tokens,
-        seconds=seconds,
-        tokens_per_second=totals.tokens / seconds,
+        accuracy=int(np.count_nonzero(scored.scores.correct)) / totals.tokens,
+        seconds=scored.seconds,
+        tokens_per_second=totals.tokens / scored.seconds,
     )
 
 

@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 from keras_rnnlm.errors import FolderError
 from keras_rnnlm.training.checkpoints import Checkpoint, write_checkpoint
@@ -13,6 +14,27 @@ SHARE = 0.015
 """Share of the time that copying and writing may take."""
 
 
+class Writer(Protocol):
+    """What a training loop asks of whoever takes its checkpoints."""
+
+    @property
+    def folder(self) -> Path:
+        """Where checkpoints lie."""
+
+    @property
+    def last_step(self) -> int | None:
+        """The step of the newest complete checkpoint, or None."""
+
+    def due(self) -> bool:
+        """Return whether it is time for a checkpoint."""
+
+    def submit(self, checkpoint: Checkpoint) -> None:
+        """Take a checkpoint; raises `FolderError` if an earlier one was lost."""
+
+    def close(self) -> None:
+        """Wait for what is under way; raises `FolderError` if it failed."""
+
+
 class CheckpointWriter:
     """One thread that writes one checkpoint at a time.
 
@@ -20,13 +42,14 @@ class CheckpointWriter:
     not ended. A failed write is raised by the next call.
 
     Attributes:
+        folder: Where checkpoints lie.
         last_step: The step of the newest complete checkpoint, or None.
     """
 
     def __init__(self, folder: Path) -> None:
         """Create a writer into a run folder; a first checkpoint is due in a second."""
         self.last_step: int | None = None
-        self._folder = folder
+        self.folder = folder
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._pending: Future[float] | None = None
         self._next = time.monotonic() + 1.0
@@ -47,7 +70,7 @@ class CheckpointWriter:
 
     def _write(self, checkpoint: Checkpoint) -> float:
         begun = time.monotonic()
-        write_checkpoint(self._folder, checkpoint)
+        write_checkpoint(self.folder, checkpoint)
         taken = time.monotonic() - begun
         self.last_step = int(checkpoint.meta["step"])
         # Small models: more often than need be, while it costs next to nothing.
@@ -62,7 +85,7 @@ class CheckpointWriter:
             pending.result()
         except OSError as error:
             raise FolderError(
-                f"Cannot write a checkpoint in '{self._folder}': {error.strerror}. "
+                f"Cannot write a checkpoint in '{self.folder}': {error.strerror}. "
                 "Make room there and go on with --resume: the checkpoint before this "
                 "one is complete."
             ) from error

@@ -24,12 +24,7 @@ class PendingSteps:
         """Take over the training step of a model whose optimizer is built."""
         model.make_train_function()
         self._function = model.train_function
-        # Of a loss-scaling optimizer, the rate of the one inside it.
-        inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-        (rate,) = [v for v in inner.variables if v.name == "learning_rate"]
-        (self._place,) = [
-            i for i, v in enumerate(model.optimizer.variables) if v is rate
-        ]
+        self._place = learning_rate_place(model)
         self._rate: Any = None
         model.train_function = self
 
@@ -46,3 +41,12 @@ class PendingSteps:
             state = (weights, others, optimizer, metrics)
         logs, state = self._function(state, iterator)
         return {name: Pending(value) for name, value in logs.items()}, state
+
+
+def learning_rate_place(model: Any) -> int:
+    """Return where the learning rate stands among the optimizer's variables."""
+    # Of a loss-scaling optimizer, the rate of the one inside it.
+    inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    (rate,) = [v for v in inner.variables if v.name == "learning_rate"]
+    (place,) = [i for i, v in enumerate(model.optimizer.variables) if v is rate]
+    return place

@@ -22,7 +22,7 @@ from keras_rnnlm.training.averaging import (
     begins_at,
     is_triggered,
 )
-from keras_rnnlm.training.checkpoint_writer import CheckpointWriter
+from keras_rnnlm.training.checkpoint_writer import CheckpointWriter, Writer
 from keras_rnnlm.training.checkpoints import Checkpoint, snapshot
 from keras_rnnlm.training.pending import number
 from keras_rnnlm.training.reporter import Reporter
@@ -63,6 +63,7 @@ class TrainingLoop(keras.callbacks.Callback):
         identity: dict[str, Any],
         environment: dict[str, Any],
         set_learning_rate: Callable[[float], None] | None = None,
+        writer: Writer | None = None,
     ) -> None:
         """Set a run up at its beginning.
 
@@ -79,6 +80,7 @@ class TrainingLoop(keras.callbacks.Callback):
             environment: Versions and machine; kept there too.
             set_learning_rate: Sets the rate of the next step; the model's optimizer
                 is told if absent.
+            writer: Takes checkpoints; one that writes them into `folder` if absent.
         """
         super().__init__()
         self.settings, self.pace, self.batches = settings, pace, batches
@@ -86,7 +88,7 @@ class TrainingLoop(keras.callbacks.Callback):
         self.validator, self.clock, self.identity = validator, clock, identity
         self.environment = environment
         self.set_learning_rate = set_learning_rate or self._tell_optimizer
-        self.writer = CheckpointWriter(folder.path)
+        self.writer = CheckpointWriter(folder.path) if writer is None else writer
         self.step = 0
         self.complete = False
         self.best: dict[str, np.ndarray] = {}
@@ -361,7 +363,7 @@ class TrainingLoop(keras.callbacks.Callback):
         self.writer.close()
         kept = (
             f"The checkpoint of step {self.writer.last_step} is kept in "
-            f"'{self.folder.path}'."
+            f"'{self.writer.folder}'."
             if self.writer.last_step is not None
             else "No checkpoint had been written yet."
         )

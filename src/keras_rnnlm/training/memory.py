@@ -80,15 +80,21 @@ def parameters_of(settings: Settings, vocabulary_size: int) -> int:
     return vocabulary_size * embedding + recurrent + heads + projected + output
 
 
-def check_memory(settings: Settings, vocabulary_size: int) -> None:
-    """Raise `ConfigError` where a training step would not fit into memory."""
+def check_memory(settings: Settings, vocabulary_size: int, members: int = 1) -> None:
+    """Raise `ConfigError` where a training step would not fit into memory.
+
+    Args:
+        settings: Of the run.
+        vocabulary_size: Number of token ids.
+        members: Networks that take a step together.
+    """
     available = available_bytes()
     parameters = parameters_of(settings, vocabulary_size)
-    needed = needed_bytes(parameters, vocabulary_size, settings)
+    needed = members * needed_bytes(parameters, vocabulary_size, settings)
     if available is not None and needed > available:
         raise ConfigError(
             f"Training would take about {needed / 1e9:.1f} GB of memory for "
-            f"{parameters:,} weights and a vocabulary of {vocabulary_size:,}; "
-            f"{available / 1e9:.1f} GB are free. Use a smaller --vocabulary-size, "
-            "--tokenizer bpe, or smaller units, batch_size or steps."
+            f"{members * parameters:,} weights and a vocabulary of "
+            f"{vocabulary_size:,}; {available / 1e9:.1f} GB are free. Use a smaller "
+            "--vocabulary-size, --tokenizer bpe, or smaller units, batch_size or steps."
         )

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 
 class Pending:
     """A scalar on the device, read when it is wanted."""
@@ -13,6 +15,19 @@ class Pending:
     def wait(self) -> float:
         """Return the number once it is there."""
         return float(self._array)
+
+
+class PendingMember(Pending):
+    """A member's number among those of all; it is cut out when it is read."""
+
+    def __init__(self, arrays: Any, member: int) -> None:
+        """Hold an array of one number a member."""
+        super().__init__(arrays)
+        self._member = member
+
+    def wait(self) -> float:
+        """Return the member's number once it is there."""
+        return float(np.asarray(self._array)[self._member])
 
 
 def number(value: Any) -> float:

@@ -17,6 +17,7 @@ from keras_rnnlm.data.streams import SentenceBatches, StreamBatches
 from keras_rnnlm.errors import ResumeError
 from keras_rnnlm.language_model import LanguageModel, load
 from keras_rnnlm.models.causal_lm import CausalLM
+from keras_rnnlm.models.ensemble_folder import is_ensemble, member_folders
 from keras_rnnlm.models.folder import json_bytes, parameter_count, save_folder
 from keras_rnnlm.models.networks import network_class
 from keras_rnnlm.models.output_layers import token_counts
@@ -108,6 +109,7 @@ def train(
     identity = run_identity(corpus, settings, schedule)
     folder = RunFolder(out, resume)
     try:
+        _refuse_ensemble(folder.path)
         report = folder.report() if resume else None
         if report is not None:
             check_identity(
@@ -123,14 +125,16 @@ def train(
         elif resume:
             reporter.note("There is no complete checkpoint; the run starts over.")
         with SignalFlag() as flag:
-            run = _Run(corpus, settings, folder, flag, reporter, optimizer)
+            run = Run(corpus, settings, folder, flag, reporter, optimizer)
             return run.go(checkpoint, schedule, identity, started)
     finally:
         folder.close()
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
+    """What a run is made of, and its parts."""
+
     corpus: Corpus
     settings: Settings
     folder: RunFolder
@@ -151,14 +155,14 @@ class _Run:
         system = None
         if self.settings.system_minutes:
             system = FinalSystem(self.corpus, self.settings)
-        noising = self._noising()
-        batches = _batches(self.corpus.train, self.settings, noising)
-        network = self._compiled(batches)
+        noising = self.noising()
+        batches = make_batches(self.corpus.train, self.settings, noising)
+        network = self.compiled(batches)
         valid = self.corpus.valid
         validator = None if valid is None else Validator(valid)
         final = FinalEvaluation(self.corpus, self.settings.protocol)
         reserve = 0.0 if system is None else system.seconds
-        pace = self._pace(batches, schedule, final, network, reserve)
+        pace = self.pace(batches, schedule, final, network, reserve)
         loop = TrainingLoop(
             self.settings,
             pace,
@@ -178,21 +182,22 @@ class _Run:
             restore(network, checkpoint.arrays)
             self.folder.cut_log(checkpoint.meta["log_size"])
             loop.resume(checkpoint)
-        self.reporter.start(self._summary(network, batches, pace, loop.step))
+        self.reporter.start(self.summary(network, batches, pace, loop.step))
         if batches.note:
             self.reporter.note(batches.note)
         if not loop.complete:
-            stream = _batches(self.corpus.train, self.settings, noising, loop.step)
+            stream = make_batches(self.corpus.train, self.settings, noising, loop.step)
             network.fit(stream, epochs=1, verbose=0, callbacks=[loop])
         loop.writer.close()
         if not loop.complete:
             return self._interrupted()
         try:
-            return self._finish(loop, final, system, clock, identity, network)
+            return self.finish(loop, final, system, clock, identity, network)
         except Interrupted:
             return self._interrupted()
 
-    def _noising(self) -> Noising | None:
+    def noising(self) -> Noising | None:
+        """Return what replaces words in training, or None."""
         settings = self.settings
         if settings.noising == "none":
             return None
@@ -209,7 +214,8 @@ class _Run:
         arguments = network_arguments(self.settings)
         return made(self.corpus.vocabulary_size, **arguments, dtype=dtype)
 
-    def _compiled(self, batches: Any) -> CausalLM:
+    def compiled(self, batches: Any) -> CausalLM:
+        """Return a new network, ready to be trained on such batches."""
         network = self._network(self.settings.precision)
         if self.settings.output != "full":
             network.rank_words(
@@ -222,7 +228,7 @@ class _Run:
             network.allocate_state(batches.batch_size, training=False)
         return network
 
-    def _pace(
+    def pace(
         self,
         batches: Any,
         schedule: dict[str, Any] | None,
@@ -230,6 +236,7 @@ class _Run:
         network: CausalLM,
         reserve: float,
     ) -> StepPace | ClockPace:
+        """Return what turns steps into progress; `reserve` in seconds is left over."""
         settings = self.settings
         if schedule is not None:
             knots = [Knot(*knot) for knot in schedule["knots"]]
@@ -240,9 +247,10 @@ class _Run:
         steps = settings.max_steps or settings.epochs * batches.batches_per_epoch
         return StepPace(steps)
 
-    def _summary(
+    def summary(
         self, network: CausalLM, batches: Any, pace: StepPace | ClockPace, step: int
     ) -> dict[str, Any]:
+        """Return what `Reporter.start` is told."""
         settings = self.settings
         return {
             "cell": settings.cell if settings.network == "rnn" else settings.network,
@@ -267,7 +275,7 @@ class _Run:
     def _interrupted(self) -> TrainingResult:
         return TrainingResult(self.folder.path, {}, None, self.flag.number)
 
-    def _finish(
+    def finish(
         self,
         loop: TrainingLoop,
         final: FinalEvaluation,
@@ -276,6 +284,7 @@ class _Run:
         identity: dict[str, Any],
         trained: CausalLM,
     ) -> TrainingResult:
+        """Evaluate the weights to keep, and write the model folder."""
         # In float32, whatever the precision of training.
         network = self._network()
         assign_weights(network, loop.best)
@@ -340,9 +349,10 @@ def schedule_of(report: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
     return settings, schedule
 
 
-def _batches(
+def make_batches(
     text: EncodedText, settings: Settings, noising: Noising | None, start: int = 0
 ) -> Any:
+    """Return the endless batches of a run from its step `start` on."""
     if settings.mode == "sentence":
         return SentenceBatches(
             text,
@@ -363,6 +373,16 @@ def _batches(
         rotate=settings.partial_shuffle,
         noising=noising,
     )
+
+
+def _refuse_ensemble(folder: Path) -> None:
+    """Raise `ResumeError` where several members are or were trained."""
+    if is_ensemble(folder):
+        raise ResumeError(
+            f"The run in '{folder}' is of several members; this command asks for one "
+            f"model. Resume with --members {len(member_folders(folder))}, or train "
+            "anew with another --out."
+        )
 
 
 def _rate_setter(network: CausalLM) -> Callable[[float], None] | None:

@@ -1,0 +1,337 @@
+"""`train_members`: the members of an ensemble, trained as one batched program.
+
+Each member is the run that `train` would make of the same settings with its own seed:
+its own loop, log, report and model folder. They differ from runs one after another in
+that a step of all of them is one compiled program on JAX.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from keras_rnnlm.config import Settings
+from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.models.ensemble_folder import FILE, ensemble_file, member_folders
+from keras_rnnlm.models.folder import json_bytes, write_file
+from keras_rnnlm.training.checkpoints import NAME, Checkpoint, restore
+from keras_rnnlm.training.ensemble_card import ensemble_card
+from keras_rnnlm.training.identity import (
+    check_identity,
+    environment,
+    environment_changes,
+    run_identity,
+)
+from keras_rnnlm.training.loop import wall_clock
+from keras_rnnlm.training.member_checkpoints import MembersWriter, read_parts
+from keras_rnnlm.training.member_checks import check_folder, check_settings
+from keras_rnnlm.training.member_loop import CommonPace, MemberLoop
+from keras_rnnlm.training.member_reporter import MembersReporter
+from keras_rnnlm.training.members_evaluation import MembersEvaluation
+from keras_rnnlm.training.memory import check_memory
+from keras_rnnlm.training.optimizers import build_optimizer
+from keras_rnnlm.training.reporter import Reporter, SilentReporter
+from keras_rnnlm.training.run_folder import REPORT, RunFolder
+from keras_rnnlm.training.schedules import ClockPace, StepPace
+from keras_rnnlm.training.signals import Interrupted, SignalFlag
+from keras_rnnlm.training.train import Run, TrainingResult, make_batches
+from keras_rnnlm.training.validation import Validator
+
+
+@dataclass(frozen=True)
+class EnsembleResult:
+    """What a run of several members left behind.
+
+    Attributes:
+        folder: The folder of the ensemble; it holds the members' folders.
+        report: What its `report.json` holds; empty after an interruption.
+        members: The result of each member; empty after an interruption, and of a run
+            that had finished before.
+        interrupted: Number of the signal that stopped the run, or None.
+    """
+
+    folder: Path
+    report: dict[str, Any]
+    members: tuple[TrainingResult, ...] = ()
+    interrupted: int | None = None
+
+
+def train_members(
+    corpus: Corpus,
+    settings: Settings,
+    out: str | Path,
+    members: int,
+    *,
+    resume: bool = False,
+    schedule: dict[str, Any] | None = None,
+    reporter: Reporter | None = None,
+    started: float | None = None,
+) -> EnsembleResult:
+    """Train an ensemble on a corpus: several networks, one compiled step for all.
+
+    Member i, from 1, is the model that `train` makes with the seed `settings.seed +
+    i - 1`, up to the rounding of sums: seeds decide its initial weights, its dropout
+    and the order in which it reads the text. It is an ordinary model folder, `out` /
+    `member-i`.
+
+    Args:
+        corpus: Training text; validation and test text where there are.
+        settings: Of every member, but for the seed.
+        out: Folder of the ensemble; must be new unless `resume` is set.
+        members: Number of networks, 2 or more.
+        resume: Go on from the folder's checkpoint; start over where there is none; do
+            nothing where the run has finished.
+        schedule: `schedule` of another run's report, to repeat it step by step.
+        reporter: Told what happens: the mean over members, and each at validations.
+        started: `time.monotonic()` at which a time budget begins; now when absent. The
+            budget is that of all members together.
+
+    Returns:
+        The result; after SIGINT or SIGTERM with `interrupted` set, once a checkpoint
+        is written.
+
+    Raises:
+        ConfigError: Another backend than JAX, or settings that this corpus, machine or
+            optimizer cannot meet or several members cannot share.
+        FolderError: `out` exists, is in use or cannot be written.
+        ResumeError: `resume` with other data, settings or members.
+        TrainingError: A loss or weight of a member that is not a number.
+
+    Example:
+        >>> result = train_members(corpus, Settings(minutes=10), "ensemble", 4)
+        >>> result.report["test"]["perplexity"]  # of the mean of probabilities
+    """
+    started = monotonic() if started is None else started
+    reporter = SilentReporter() if reporter is None else reporter
+    check_settings(settings, members)
+    check_memory(settings, corpus.vocabulary_size, members)
+    each = [settings.replace(seed=settings.seed + i) for i in range(members)]
+    identities = [
+        {**run_identity(corpus, own, schedule), "member": i, "members": members}
+        for i, own in enumerate(each, 1)
+    ]
+    build_optimizer(settings)  # a wrong name shows before there is a folder
+    folder = RunFolder(out, resume)
+    try:
+        if resume:
+            check_folder(folder.path, members)
+        report = folder.report() if resume else None
+        if report is not None:
+            stored = {**report["identity"], "settings": report["settings"]}
+            check_identity(stored, identities[0], out)
+            reporter.note(f"The run in '{out}' has finished; nothing to do.")
+            return EnsembleResult(folder.path, report)
+        parts = read_parts(folder.path, members) if resume else None
+        if parts is not None:
+            check_identity(parts[0].meta["identity"], identities[0], out)
+            for sentence in environment_changes(parts[0].meta["environment"]):
+                reporter.note(sentence)
+        elif resume:
+            reporter.note("There is no complete checkpoint; the run starts over.")
+        write_file(folder.path / FILE, ensemble_file([own.seed for own in each]))
+        with SignalFlag() as flag:
+            run = _EnsembleRun(corpus, each, folder, flag, reporter)
+            return run.go(parts, schedule, identities, started, resume)
+    finally:
+        folder.close()
+
+
+class _EnsembleRun:
+    """The members' runs, and what steps them together."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        settings: list[Settings],
+        folder: RunFolder,
+        flag: SignalFlag,
+        reporter: Reporter,
+    ) -> None:
+        self.corpus, self.settings = corpus, settings
+        self.folder, self.flag, self.reporter = folder, flag, reporter
+        # What members see of a signal changes between steps only.
+        self.seen = SignalFlag()
+        self.told = MembersReporter(reporter, len(settings))
+        self.writer = MembersWriter(folder.path, len(settings))
+
+    def go(
+        self,
+        parts: list[Checkpoint] | None,
+        schedule: dict[str, Any] | None,
+        identities: list[dict[str, Any]],
+        started: float,
+        resume: bool,
+    ) -> EnsembleResult:
+        """Set up, train, evaluate, write."""
+        from keras_rnnlm.training.jax_members import Members
+
+        spent = 0.0 if parts is None else max(p.meta["seconds"] for p in parts)
+        clock = wall_clock(spent, started)
+        folders = [RunFolder(f, resume) for f in member_folders(self.folder.path)]
+        try:
+            runs = [
+                Run(self.corpus, own, folder, self.flag, told, build_optimizer(own))
+                for own, folder, told in zip(
+                    self.settings, folders, self.told.parts, strict=True
+                )
+            ]
+            noisings = [run.noising() for run in runs]
+            batches = [
+                make_batches(self.corpus.train, own, noising)
+                for own, noising in zip(self.settings, noisings, strict=True)
+            ]
+            together = Members(
+                run.compiled(own) for run, own in zip(runs, batches, strict=True)
+            )
+            final = MembersEvaluation(self.corpus, self.settings[0].protocol, len(runs))
+            pace = runs[0].pace(batches[0], schedule, final, together.network, 0.0)
+            if isinstance(pace, ClockPace):
+                pace = CommonPace(pace.deadline, len(runs))
+            loops = self._loops(together, runs, batches, pace, clock, identities)
+            if parts is None:
+                for folder in folders:
+                    folder.cut_log(0)
+            else:
+                _resume(loops, parts)
+            step = max(loop.step for loop in loops)
+            summary = runs[0].summary(together.network, batches[0], pace, step)
+            self.reporter.start(
+                {**summary, "members": len(runs), "folder": str(self.folder.path)}
+            )
+            if batches[0].note:
+                self.reporter.note(batches[0].note)
+            streams = [
+                make_batches(self.corpus.train, own, noising, step)
+                for own, noising in zip(self.settings, noisings, strict=True)
+            ]
+            self._train(together, loops, streams)
+            if not all(loop.complete for loop in loops):
+                return self._interrupted()
+            try:
+                return self._finish(runs, loops, final, together, clock, identities)
+            except Interrupted:
+                return self._interrupted()
+        finally:
+            for folder in folders:
+                folder.close()
+
+    def _loops(
+        self,
+        together: Any,
+        runs: list[Run],
+        batches: list[Any],
+        pace: StepPace | ClockPace,
+        clock: Callable[[], float],
+        identities: list[dict[str, Any]],
+    ) -> list[MemberLoop]:
+        valid = self.corpus.valid
+        # One for all: it is compiled once, for the one network that they share.
+        validator = None if valid is None else Validator(valid)
+        return [
+            MemberLoop(
+                together,
+                i,
+                run.settings,
+                pace,
+                batches[i],
+                run.folder,
+                self.seen,
+                run.reporter,
+                validator,
+                clock,
+                identities[i],
+                environment(),
+                writer=self.writer.parts[i],
+            )
+            for i, run in enumerate(runs)
+        ]
+
+    def _train(
+        self, together: Any, loops: list[MemberLoop], streams: list[Any]
+    ) -> None:
+        """Step until all members are at their end, or a signal has come."""
+        index = 0
+        try:
+            while self.seen.number is None:
+                running = {i for i, loop in enumerate(loops) if not loop.complete}
+                if not running:
+                    break
+                self.writer.begin_step()
+                for i in sorted(running):
+                    loops[i].on_train_batch_begin(index)
+                logs = together.step([stream[index] for stream in streams])
+                self.seen.number = self.flag.number
+                for i in sorted(running):
+                    loops[i].on_train_batch_end(index, logs[i])
+                if any(loops[i].has_validated() for i in running):
+                    for loop in loops:
+                        loop.leave_out_until_now()
+                together.close()
+                self.writer.end_step(running)
+                self.told.flush(running)
+                index += 1
+        finally:
+            self.writer.close()
+
+    def _finish(
+        self,
+        runs: list[Run],
+        loops: list[MemberLoop],
+        final: MembersEvaluation,
+        together: Any,
+        clock: Callable[[], float],
+        identities: list[dict[str, Any]],
+    ) -> EnsembleResult:
+        results = []
+        for run, loop, identity in zip(runs, loops, identities, strict=True):
+            self.flag.check()
+            results.append(
+                run.finish(loop, final, None, clock, identity, together.network)
+            )
+        report = {
+            **final.together(),
+            "members": [
+                {
+                    "folder": result.folder.name,
+                    "seed": result.report["settings"]["seed"],
+                    "best_step": result.report["best_step"],
+                    "valid": _perplexity(result.report["valid"]),
+                    "test": _perplexity(result.report["test"]),
+                }
+                for result in results
+            ],
+            **{
+                key: results[0].report[key]
+                for key in ("settings", "data", "identity", "parameters")
+            },
+            "schedule": max(
+                (result.report["schedule"] for result in results),
+                key=lambda schedule: schedule["steps"],
+            ),
+            "environment": environment(),
+            "seconds": round(clock(), 3),
+        }
+        card = ensemble_card(report).encode()
+        write_file(self.folder.path / "README.md", card)
+        write_file(self.folder.path / REPORT, json_bytes(report))
+        (self.folder.path / NAME).unlink(missing_ok=True)
+        self.reporter.finish(report)
+        return EnsembleResult(self.folder.path, report, tuple(results))
+
+    def _interrupted(self) -> EnsembleResult:
+        return EnsembleResult(self.folder.path, {}, interrupted=self.flag.number)
+
+
+def _resume(loops: list[MemberLoop], parts: list[Checkpoint]) -> None:
+    """Put members where a checkpoint left them."""
+    pairs = list(zip(loops, parts, strict=True))
+    # Those that had ended first: the schedule that all share is the others'.
+    for loop, part in sorted(pairs, key=lambda pair: not pair[1].meta["complete"]):
+        restore(loop.model, part.arrays)
+        loop.folder.cut_log(part.meta["log_size"])
+        loop.resume(part)
+
+
+def _perplexity(figures: dict[str, Any] | None) -> float | None:
+    return None if figures is None else figures["perplexity"]

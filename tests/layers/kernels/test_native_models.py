@@ -1,0 +1,121 @@
+"""The C++ kernels on several models at once, as `jax.vmap` asks for them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from keras_rnnlm.layers import cells
+from keras_rnnlm.layers.kernels.native import library
+from tests.conftest import only_on
+from tests.layers.kernels.test_jax_scan import CELLS
+
+Arrays = tuple[Any, ...]
+
+# Models side by side on the threads, some left over; one after another; none to spare.
+COUNTS = (1, 2, 3, 5)
+
+
+@pytest.fixture(autouse=True)
+def _native() -> None:
+    only_on("jax")
+    if not library.available():
+        pytest.skip("needs the compiled CPU kernels")
+
+
+def floats(*shape: int) -> np.ndarray:
+    rng = np.random.default_rng(sum(shape))
+    return rng.normal(size=shape).astype("float32")
+
+
+def equal(found: Any, wanted: list[Any]) -> None:
+    """Each model's results are bit-equal to those it has alone."""
+    import jax
+
+    alone = jax.tree.map(lambda *arrays: np.stack(arrays), *wanted)
+    jax.tree.map(np.testing.assert_array_equal, found, alone)
+
+
+@pytest.mark.parametrize("cell", CELLS[1:3], ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("size", [(3, 4, 17), (2, 8, 600)], ids=str)
+@pytest.mark.parametrize("count", COUNTS)
+def test_recurrences(
+    cell: cells.Cell, dtype: str, size: tuple[int, int, int], count: int
+) -> None:
+    import jax
+
+    from keras_rnnlm.layers.kernels.native_recurrence import recurrence
+
+    if size[-1] > 100 and count not in (2, 3):
+        pytest.skip("large models are one after another, whatever their number")
+
+    def gradients(*given: Any) -> Any:
+        def loss(*given: Any) -> Any:
+            hidden, last = recurrence(cell, dtype, given[0], None, *given[1:])
+            return (hidden * hidden).sum() + sum(s.sum() for s in last), hidden
+
+        found, gradient = jax.value_and_grad(
+            loss, argnums=tuple(range(len(given))), has_aux=True
+        )(*given)
+        return found, gradient
+
+    models = [inputs(cell, *size, seed=i) for i in range(count)]
+    stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *models)
+    equal(jax.vmap(gradients)(*stacked), [gradients(*model) for model in models])
+
+
+def inputs(cell: cells.Cell, steps: int, batch: int, units: int, seed: int) -> Arrays:
+    """x, state, kernel and bias of a model."""
+    gates = {cells.LSTMCell: 4, cells.GRUCell: 3}[type(cell)]
+    rng = np.random.default_rng(seed)
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape).astype("float32") / np.float32(units**0.5)
+
+    state = tuple(draw(batch, units) for _ in range(2 if gates == 4 else 1))
+    kernel, bias = draw(units, gates * units), draw(gates * units)
+    return draw(steps, batch, gates * units), state, kernel, bias
+
+
+@pytest.mark.parametrize("transposed", [(False, False), (True, False), (False, True)])
+def test_products(transposed: tuple[bool, bool]) -> None:
+    import jax
+    import jax.numpy as jnp
+
+    from keras_rnnlm.layers.kernels.native_product import product
+
+    a = floats(3, *((70, 33) if transposed[0] else (33, 70)))
+    b = jnp.asarray(floats(3, *((50, 70) if transposed[1] else (70, 50))), "bfloat16")
+
+    def multiply(a: Any, b: Any) -> Any:
+        return product(a, b, *transposed)
+
+    equal(jax.vmap(multiply)(a, b), [multiply(x, y) for x, y in zip(a, b, strict=True)])
+    # One operand that all models share.
+    shared = jax.vmap(multiply, in_axes=(0, None))(a, b[0])
+    equal(shared, [multiply(x, b[0]) for x in a])
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_softmax(biased: bool, dtype: str) -> None:
+    import jax
+
+    from keras_rnnlm.layers.kernels import native_softmax
+
+    logits, weights = floats(3, 19, 37), np.abs(floats(3, 19))
+    bias = floats(3, 37) if biased else None
+    targets = np.random.default_rng(0).integers(0, 37, (3, 19)).astype("int32")
+
+    def gradient(logits: Any, bias: Any, targets: Any, weights: Any) -> Any:
+        nats, correct = native_softmax.nats(logits, bias, targets)
+        found = native_softmax.gradient(logits, bias, targets, weights, dtype)
+        return nats, correct, found
+
+    together = jax.vmap(gradient)(logits, bias, targets, weights)
+    each = [
+        gradient(logits[i], None if bias is None else bias[i], targets[i], weights[i])
+        for i in range(3)
+    ]
+    equal(together, each)
