@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from keras_rnnlm.cli.main import rnnlm, run
+from keras_rnnlm.search import measures
 from keras_rnnlm.search.contestants import DEFAULT, names
 from tests.conftest import CHECKOUT
 
@@ -26,6 +27,11 @@ SMALL = [
     "--set=validations=1",
 ]
 FILES = ("comparison.json", "runs.csv", "table.tex", "table.txt", "perplexity.png")
+
+
+@pytest.fixture(autouse=True)
+def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measures, "GENERATED_SECONDS", 0.01)
 
 
 def command(text: Path, *options: str) -> list[str]:

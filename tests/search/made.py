@@ -48,6 +48,7 @@ def run_of(
     found: dict[str, Any] = {
         "weights_hash": hash_of(name),
         "parameters": 1234,
+        "optimizer_steps": 500,
         "valid": figures(loss if valid is None else valid),
         "test": figures(loss) if test else None,
         "training_tokens_per_second": 5000.0,
@@ -74,6 +75,7 @@ def failed(model: str, seed: int = 0) -> Run:
         (
             "weights_hash",
             "parameters",
+            "optimizer_steps",
             "valid",
             "test",
             "training_tokens_per_second",

@@ -46,6 +46,7 @@ def test_everyone_has_settings(kind: str) -> None:
     assert found["transformer"] == Settings.from_recipe("transformer")
     assert found["min_gru"].layers >= 3
     assert found["min_gru"].optimizer == "adam"
+    assert found["gru"] == found["lstm"].replace(cell="gru")
 
 
 def test_overrides_go_where_they_belong() -> None:

@@ -8,6 +8,7 @@ from keras_rnnlm.models.convolutional_lm import ConvolutionalLM
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.transformer_lm import TransformerLM
 from keras_rnnlm.scoring.ngram import NGramModel
+from keras_rnnlm.search import measures
 from keras_rnnlm.search.measures import (
     BLOCKS,
     LEAST_PREDICTIONS,
@@ -48,7 +49,8 @@ def test_memory_of_networks() -> None:
     assert network_memory(convolutional)[1] == 4 * 3 * 3 * 6
 
 
-def test_the_ngram_model(english_text: str) -> None:
+def test_the_ngram_model(english_text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measures, "GENERATED_SECONDS", 0.01)
     corpus = Corpus.from_texts(english_text.splitlines(), tokenizer="char")
     model = NGramModel.fit(corpus.train, corpus.vocabulary_size, 3)
     tables, context = ngram_memory(model)

@@ -49,13 +49,15 @@ def test_what_there_is_nothing_to_say_of(tmp_path: Path) -> None:
 
 def test_a_budget_that_was_too_small(tmp_path: Path) -> None:
     records = records_in(tmp_path)
-    for model, minutes in (("lstm", 1.0), ("gru", 0.5)):
+    for model, minutes, steps in (("lstm", 1.0, 500), ("gru", 0.5, 500), ("mgu", 1, 1)):
         settings = {"minutes": minutes, "seed": 0}
         identity = {"settings": settings, "model": model, "code": "c0de"}
-        records.add(run_of(model, 1.5, identity=identity))
-    summary = summarise(Comparison(records, ("lstm", "gru")))
-    (said,) = (line for line in remarks(summary) if "--minutes" in line)
-    assert said.startswith("gru took 60.0 s of 30 s:")
+        records.add(run_of(model, 1.5, identity=identity, optimizer_steps=steps))
+    summary = summarise(Comparison(records, ("lstm", "gru", "mgu")))
+    said = [line for line in remarks(summary) if "--minutes" in line]
+    assert said[0].startswith("gru took 500 steps in 60.0 s: 30 s are too little")
+    assert said[1].startswith("mgu took 1 step in 60.0 s: 60 s are too little")
+    assert len(said) == 2
 
 
 def test_figures_have_four_digits() -> None:

@@ -41,8 +41,8 @@ _ADAM: Mapping[str, Any] = MappingProxyType(
         "clip_norm": 1.0,
     }
 )
-"""For other cells than LSTM and GRU where the recipe has plain SGD, whose rate suits
-those two."""
+"""For the same cells where the recipe has plain SGD, whose rate of 20 suits LSTM, GRU
+and SimpleRNN."""
 
 _RESERVED = MappingProxyType(
     {
@@ -215,8 +215,8 @@ def _default_values(name: str, network: str, tokenizer: str) -> dict[str, Any]:
         return values
     if getattr(cell_registry.find(name), "parallel", False):
         values["layers"] = max(PARALLEL_LAYERS, values.get("layers", 1))
-    if values.get("optimizer") == "sgd" and name not in ("lstm", "gru"):
-        values |= _ADAM
+        if values.get("optimizer") == "sgd":
+            values |= _ADAM
     return values
 
 

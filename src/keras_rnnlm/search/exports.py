@@ -31,6 +31,7 @@ OWN = (
     "hash",
     "weights_hash",
     "parameters",
+    "optimizer_steps",
     "seconds",
     "training_tokens_per_second",
     "generation_tokens_per_second",

@@ -128,6 +128,7 @@ def run_network(
     found = {
         "weights_hash": manifest["sha256"]["model.safetensors"],
         "parameters": report["parameters"],
+        "optimizer_steps": report["schedule"]["steps"],
         "valid": report["valid"],
         "test": report["test"],
         "training_tokens_per_second": speed,

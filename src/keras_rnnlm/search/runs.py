@@ -36,6 +36,7 @@ class Run:
         weights_hash: SHA-256 of the weights' file, or of the n-gram tables; None for a
             run that failed.
         parameters: Number of weights, or of n-grams.
+        optimizer_steps: How many were taken; None for n-grams.
         valid: Figures on the validation text, as in a report; None after a failure.
         test: The same on the test text; None for trials and without such a text.
         training_tokens_per_second: Median over the run; of counting, for n-grams.
@@ -56,6 +57,7 @@ class Run:
     hash: str
     weights_hash: str | None = None
     parameters: int | None = None
+    optimizer_steps: int | None = None
     valid: dict[str, Any] | None = None
     test: dict[str, Any] | None = None
     training_tokens_per_second: float | None = None

@@ -8,7 +8,8 @@ from keras_rnnlm.search.summary import Figure, Row, Summary
 
 NONE = "-"
 OVERRUN = 1.2
-"""Times its budget that a run may take without a remark."""
+FEW_STEPS = 100
+"""Times its budget that a run may take, and steps at least, without a remark."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,12 @@ def remarks(summary: Summary) -> list[str]:
     if best and summary.tested and best.runs and not best.reference:
         said.append(f"{best.model} is the best on the test text.")
     for row in summary.rows:
-        if (budget := _overrun(row)) is not None:
+        if (budget := _too_little(row)) is not None:
+            steps = min(run.optimizer_steps or 0 for run in row.runs)
             said.append(
-                f"{row.model} took {seconds_text(row.seconds)} s of {budget:g} s: that "
-                "is too little to compile and evaluate it in. Give more --minutes."
+                f"{row.model} took {steps:,} step{'s' * (steps != 1)} in "
+                f"{seconds_text(row.seconds)} s: {budget:g} s are too little to "
+                "compile, train and evaluate it in. Give more --minutes."
             )
         if row.failed:
             said.append(
@@ -157,13 +160,14 @@ def p_text(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _overrun(row: Row) -> float | None:
-    """Return the budget of a model in seconds if its runs took much longer."""
+def _too_little(row: Row) -> float | None:
+    """Return the budget of a model in seconds if it was too small to say anything."""
     minutes = row.runs[0].settings.get("minutes") if row.runs else None
     if minutes is None or row.seconds is None:
         return None
     budget = 60.0 * float(minutes)
-    return budget if row.seconds.mean > OVERRUN * budget else None
+    few = any((run.optimizer_steps or 0) < FEW_STEPS for run in row.runs)
+    return budget if few or row.seconds.mean > OVERRUN * budget else None
 
 
 def _has_p(summary: Summary, name: str) -> bool:
