@@ -12,8 +12,10 @@ from tests.layers.kernels.test_jax_scan import CELLS
 
 Arrays = tuple[Any, ...]
 
-# Models side by side on the threads, some left over; one after another; none to spare.
-COUNTS = (1, 2, 3, 5)
+# Small models are computed side by side, a thread each, or are left over; large ones
+# one after another.
+SMALL, LARGE = (3, 4, 17), (2, 8, 600)
+CASES = [*((SMALL, count) for count in (1, 2, 3, 5)), (LARGE, 2), (LARGE, 3)]
 
 
 @pytest.fixture(autouse=True)
@@ -38,17 +40,13 @@ def equal(found: Any, wanted: list[Any]) -> None:
 
 @pytest.mark.parametrize("cell", CELLS[1:3], ids=lambda c: type(c).__name__)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("size", [(3, 4, 17), (2, 8, 600)], ids=str)
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize(("size", "count"), CASES, ids=str)
 def test_recurrences(
     cell: cells.Cell, dtype: str, size: tuple[int, int, int], count: int
 ) -> None:
     import jax
 
     from keras_rnnlm.layers.kernels.native_recurrence import recurrence
-
-    if size[-1] > 100 and count not in (2, 3):
-        pytest.skip("large models are one after another, whatever their number")
 
     def gradients(*given: Any) -> Any:
         def loss(*given: Any) -> Any:
