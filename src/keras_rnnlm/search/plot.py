@@ -144,9 +144,10 @@ def round_numbers(low: float, high: float) -> list[float]:
 
 
 def _legend(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
-    """Name the models in the order of their perplexities, the highest first."""
+    """Name the models, the highest perplexity first; ↑ is above the picture."""
     from matplotlib.lines import Line2D
 
+    highest = SHOWN * min(value for value, *_ in ends)
     handles = [
         Line2D(
             [],
@@ -154,7 +155,7 @@ def _legend(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
             color=colour,
             marker="D" if name == NGRAM else "o",
             linestyle="" if name == NGRAM else "-",
-            label=f"{name}  {value:,.4g}",
+            label=f"{name}  {value:,.4g}{' ↑' if value > highest else ''}",
         )
         for value, name, colour in sorted(ends, reverse=True)
     ]
