@@ -104,7 +104,10 @@ def expected_of(name: str) -> Expected | None:
     if table is None:
         return None
     lists = ("seeds", "test", "valid", "system")
-    return Expected(**{k: tuple(v) if k in lists else v for k, v in table.items()})
+    values: dict[str, Any] = {
+        key: tuple(value) if key in lists else value for key, value in table.items()
+    }
+    return Expected(**values)
 
 
 def _mean(figures: tuple[float, ...]) -> str:

@@ -94,8 +94,8 @@ class _KernelRNN(keras.layers.RNN):
             Last output (B, units), outputs (B, T, units) (of the last step alone
             unless `return_sequences`), final states.
         """
-        self.loop = self.planned_loop(masked=mask is not None)
-        if self.loop == "keras":
+        self.loop = loop = self.planned_loop(masked=mask is not None)
+        if loop == "keras":
             last, outputs, states = super().inner_loop(
                 sequences, initial_state, mask, training=training
             )
@@ -119,7 +119,7 @@ class _KernelRNN(keras.layers.RNN):
             # state are assigned, and refuse to differentiate.
             state = tuple(ops.copy(s) for s in state)
         kernel = ops.convert_to_tensor(self.cell.kernel)
-        hidden, last = self._run(inputs, kernel, mask, state, training)
+        hidden, last = self._run(loop, inputs, kernel, mask, state, training)
         if mask is not None:
             hidden = self._masked_outputs(hidden, mask)
         output = hidden[-1]
@@ -156,18 +156,19 @@ class _KernelRNN(keras.layers.RNN):
             Outputs (B, T, units) and final states, whatever `return_sequences` and
             `return_state` say; only where `reads_rows` holds.
         """
-        self.loop = self.planned_loop()
+        self.loop = loop = self.planned_loop()
         wide = accumulator(self.compute_dtype)
         kernel = ops.convert_to_tensor(self.cell.kernel)
         projected = product(ops.cast(vectors, self.compute_dtype), kernel)
         x = chosen_rows(projected, ops.transpose(ids, (1, 0)), self.compute_dtype)
         state = tuple(ops.cast(s, wide) for s in initial_state)
-        hidden, last = self._run(x, None, None, state, training)
+        hidden, last = self._run(loop, x, None, None, state, training)
         outputs = ops.cast(ops.transpose(hidden, (1, 0, 2)), self.compute_dtype)
         return [outputs, *last]
 
     def _run(
         self,
+        loop: str,
         inputs: Array,
         kernel: Array | None,
         mask: Array | None,
@@ -177,13 +178,14 @@ class _KernelRNN(keras.layers.RNN):
         """Hidden states (T, B, units) and last state.
 
         Args:
+            loop: Which kernel runs.
             inputs: (T, B, D); with `kernel` None what it would make of them.
             kernel: (D, ...) of the input product.
             mask: (T, B, 1) of booleans, or None.
             state: arrays (B, units).
             training: whether weights are dropped.
         """
-        loop, wide = self.loop, accumulator(self.compute_dtype)
+        wide = accumulator(self.compute_dtype)
         recurrent_kernel = ops.convert_to_tensor(self.cell.recurrent_kernel)
         recurrent_kernel = self.weight_drop(recurrent_kernel, training)
         bias, recurrent_bias = (
