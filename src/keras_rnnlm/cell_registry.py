@@ -25,6 +25,7 @@ BUILT_IN: Mapping[str, str] = {
     "layer_norm_lstm": _CELLS + "layer_norm_lstm:LayerNormLSTM",
     "mgu": _CELLS + "mgu:MinimalGatedUnit",
     "mogrifier_lstm": _CELLS + "mogrifier_lstm:MogrifierLSTM",
+    "rlstm": _CELLS + "rlstm:RLSTM",
     "qrnn": _CELLS + "qrnn:QRNN",
     "sru": _CELLS + "sru:SRU",
     "min_gru": _CELLS + "min_gru:MinGRU",

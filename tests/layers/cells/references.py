@@ -70,24 +70,46 @@ def mgu(xs: Arrays, state: Arrays, w: Named) -> tuple[np.ndarray, Arrays]:
     return h, [h]
 
 
-def mogrifier_lstm(
-    xs: Arrays, state: Arrays, w: Named, rounds: int = 5, rank: int | None = None
-) -> tuple[np.ndarray, Arrays]:
+def mogrified(
+    x: np.ndarray, h: np.ndarray, w: Named, rounds: int, rank: int | None
+) -> tuple[np.ndarray, np.ndarray]:
     def whole(name: str) -> np.ndarray:
         if rank is None:
             return w[name]
         return w[f"{name}_left"] @ w[f"{name}_right"]
 
-    (h, c), x = state, xs[-1]
     for i in range(1, rounds + 1):
         if i % 2 == 1:
             x = 2 * sigmoid(h @ whole(f"q{i}")) * x
         else:
             h = 2 * sigmoid(x @ whole(f"r{i}")) * h
+    return x, h
+
+
+def mogrifier_lstm(
+    xs: Arrays, state: Arrays, w: Named, rounds: int = 5, rank: int | None = None
+) -> tuple[np.ndarray, Arrays]:
+    h, c = state
+    x, h = mogrified(xs[-1], h, w, rounds, rank)
     gates = x @ w["kernel"] + h @ w["recurrent_kernel"] + w["bias"]
     i_, f, g, o = np.split(gates, 4, axis=-1)
     c = sigmoid(f) * c + sigmoid(i_) * np.tanh(g)
     h = sigmoid(o) * np.tanh(c)
+    return h, [h, c]
+
+
+def rlstm(
+    xs: Arrays, state: Arrays, w: Named, rounds: int = 0, rank: int | None = None
+) -> tuple[np.ndarray, Arrays]:
+    h, c = state
+    x, h = mogrified(xs[-1], h, w, rounds, rank)
+    x_i, x_j = affine(x, w, 2)
+    u_i, u_j, u_f = np.split(w["recurrent_kernel"], 3, axis=1)
+    i = sigmoid(x_i + h @ u_i)
+    j = np.tanh(x_j + h @ u_j)
+    f = sigmoid((i * j) @ w["forget_kernel"] + h @ u_f + w["forget_bias"])
+    c = f * c - larger(-i, f - 1) * j  # the smaller one of i and 1 - f
+    h = sigmoid(c @ w["output_kernel"] + w["output_bias"]) * np.tanh(c)
     return h, [h, c]
 
 

@@ -29,6 +29,9 @@ CASES: list[tuple[str, dict[str, Any], int]] = [
     ("mogrifier_lstm", {}, INPUTS),
     ("mogrifier_lstm", {"rounds": 2, "rank": 2}, INPUTS),
     ("mogrifier_lstm", {"rounds": 0}, INPUTS),
+    ("rlstm", {}, INPUTS),
+    ("rlstm", {"rounds": 5}, INPUTS),
+    ("rlstm", {"rounds": 2, "rank": 2}, INPUTS),
     ("qrnn", {}, INPUTS),
     ("qrnn", {"pooling": "ifo", "window_size": 1}, INPUTS),
     ("sru", {}, INPUTS),
@@ -51,7 +54,7 @@ CASES: list[tuple[str, dict[str, Any], int]] = [
 # Compiling for JAX takes a second each; the first case of each cell is always run.
 SELDOM = [pytest.mark.slow] if keras.backend.backend() == "jax" else []
 FIRST = {name: case for case in reversed(CASES) for name in case[:1]}
-CHECKED = ("mogrifier_lstm", "qrnn", "slstm")
+CHECKED = ("mogrifier_lstm", "rlstm", "qrnn", "slstm")
 
 
 def case_name(case: Any) -> str:
@@ -225,6 +228,50 @@ def test_parallel_form_stays_finite_and_equal_for_long_sequences(name: str) -> N
         np.testing.assert_allclose(ops.convert_to_numpy(s), e, atol=1e-6 * scale)
 
 
+@pytest.mark.parametrize("rounds", [0, 2])
+def test_the_cell_of_rlstm_stays_within_one(rounds: int) -> None:
+    """From the edge, with gates that are often next to 0 or 1."""
+    layer = made("rlstm", {"rounds": rounds}, INPUTS)
+    for variable in layer.trainable_variables:
+        variable.assign(5.0 * ops.convert_to_numpy(variable))
+    call = compiled(layer, lambda x, s: layer(x, initial_state=list(s)))
+    x, state = 5.0 * some_inputs(60, INPUTS, batch=20), layer.initial_state(20)
+    state = (state[0], ops.ones_like(state[1]))
+    cells = []
+    for t in range(60):
+        _, *state = call(x[:, t : t + 1], tuple(state))
+        cells.append(np.abs(ops.convert_to_numpy(state[1])))
+    assert np.max(cells) <= 1.0 + 1e-6
+
+
+def test_weights_of_rlstm() -> None:
+    """Without rounds none of theirs; D and H as documented; the forget gate is open."""
+    matrices = 2 * INPUTS * UNITS + 5 * UNITS * UNITS
+    gating = {
+        "q1_left": (UNITS, 2),
+        "q1_right": (2, INPUTS),
+        "r2_left": (INPUTS, 2),
+        "r2_right": (2, UNITS),
+    }
+    for options, expected in (
+        ({}, {}),
+        ({"rank": 2}, {}),
+        ({"rounds": 2}, {"q1": (UNITS, INPUTS), "r2": (INPUTS, UNITS)}),
+        ({"rounds": 2, "rank": 2}, gating),
+    ):
+        layer = CellLayer("rlstm", UNITS, options)
+        layer.build((None, None, INPUTS))
+        names = list(layer.named)
+        rounds = {n: layer.named[n].shape for n in names[: names.index("kernel")]}
+        assert rounds == expected
+        count = sum(int(np.prod(shape)) for shape in expected.values())
+        assert layer.count_params() == matrices + 4 * UNITS + count
+        bias = ops.convert_to_numpy(layer.named["forget_bias"])
+        np.testing.assert_array_equal(bias, np.ones(UNITS))
+        dropped = {n for n, weight in layer.declared.items() if weight.dropped}
+        assert dropped == {"recurrent_kernel", "output_kernel"}
+
+
 def test_first_weights_follow_the_seed() -> None:
     first, second, other = (CellLayer("mgu", UNITS, seed=seed) for seed in (1, 1, 2))
     for layer in (first, second, other):
@@ -255,6 +302,12 @@ def test_loop_is_the_best_for_the_cell() -> None:
         ("mlstm", {"norm": 2}, "takes one of True, False; received 2"),
         ("mogrifier_lstm", {"round": 2}, "no setting 'round'. Did you mean 'rounds'"),
         ("mogrifier_lstm", {"rounds": -1}, "whole number of at least 0"),
+        (
+            "rlstm",
+            {"rounds": -1},
+            "of the cell rlstm takes a whole number of at least 0",
+        ),
+        ("rlstm", {"rank": 0}, "of the cell rlstm takes a whole number of at least 1"),
         ("qrnn", {"pooling": "fo2"}, "Did you mean 'fo'"),
         ("lru", {"slowest": 1.5}, "0 < fastest < slowest < 1"),
         ("lstm", {"heads": 2}, "The cell 'lstm' has no setting 'heads'"),

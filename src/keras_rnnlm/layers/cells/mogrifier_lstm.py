@@ -5,28 +5,17 @@ from dataclasses import dataclass
 
 from keras import ops
 
-from keras_rnnlm.layers.cells.base import (
-    Array,
-    Cell,
-    State,
-    Weight,
-    Weights,
-    check_count,
-)
+from keras_rnnlm.layers.cells.base import Array, Cell, State, Weight, Weights
+from keras_rnnlm.layers.cells.mogrifier import Mogrifier
 from keras_rnnlm.layers.cells.weights import blocks, matrix, recurrent, vector
-from keras_rnnlm.layers.kernels.products import accumulator
 
 
 @dataclass(frozen=True)
 class MogrifierLSTM(Cell):
     """LSTM of Melis, Kocisky and Blunsom (2020), "Mogrifier LSTM".
 
-    With x^(-1) = x_t and h^0 = h_(t-1), in `rounds` rounds i = 1, 2, ...
-
-        x^i = 2 sigmoid(Q^i h^(i-1)) * x^(i-2)      for odd i
-        h^i = 2 sigmoid(R^i x^(i-1)) * h^(i-2)      for even i
-
-    and the last x and h go into an LSTM in the place of x_t and h_(t-1):
+    x and h are x_t and h_(t-1) after `rounds` rounds in which they gate each other (see
+    `Mogrifier`); they go into an LSTM:
 
         i, f, g, o = W x + U h + b
         c_t = sigmoid(f) * c_(t-1) + sigmoid(i) * tanh(g)
@@ -34,8 +23,8 @@ class MogrifierLSTM(Cell):
 
     Args:
         rounds: number of rounds; the paper's best had 5 or 6, none is an LSTM.
-        rank: Q^i and R^i are products of two matrices with this many columns and rows;
-            whole matrices if None.
+        rank: the matrices of the rounds are products of two matrices with this many
+            columns and rows; whole matrices if None.
     """
 
     rounds: int = 5
@@ -45,24 +34,12 @@ class MogrifierLSTM(Cell):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_count("mogrifier_lstm", "rounds", self.rounds, least=0)
-        if self.rank is not None:
-            check_count("mogrifier_lstm", "rank", self.rank)
+        self._mogrifier.check()
 
     def weights(self, inputs: int, units: int) -> Mapping[str, Weight]:
         """Gates in the order i, f, g, o; the forget gate's first bias is one."""
-        declared = {}
-        for i in range(1, self.rounds + 1):
-            rows, columns = (units, inputs) if i % 2 else (inputs, units)
-            name = f"q{i}" if i % 2 else f"r{i}"
-            if self.rank is None:
-                declared[name] = matrix(rows, columns)._replace(inside=True)
-                continue
-            left, right = matrix(rows, self.rank), matrix(self.rank, columns)
-            declared[f"{name}_left"] = left._replace(inside=True)
-            declared[f"{name}_right"] = right._replace(inside=True)
         return {
-            **declared,
+            **self._mogrifier.weights(inputs, units),
             "kernel": matrix(inputs, units, gates=4)._replace(inside=True),
             "recurrent_kernel": recurrent(units, units, gates=4),
             "bias": vector(4 * units, blocks(0.0, 1.0, 0.0, 0.0), inside=True),
@@ -74,23 +51,18 @@ class MogrifierLSTM(Cell):
 
     def project(self, x: Array, w: Weights) -> Array:
         """The inputs themselves: what gates them depends on the state."""
-        return ops.cast(x, accumulator(ops.dtype(x)))
+        return self._mogrifier.project(x)
 
     def step(self, x: Array, state: State, w: Weights) -> tuple[Array, State]:
         """One step; see `Cell`."""
         h, c = state
-        for i in range(1, self.rounds + 1):
-            if i % 2:
-                x = 2.0 * ops.sigmoid(self._times(w, f"q{i}", h)) * x
-            else:
-                h = 2.0 * ops.sigmoid(self._times(w, f"r{i}", x)) * h
+        x, h = self._mogrifier.gate(x, h, w)
         gates = w.kernel(x) + w.recurrent_kernel(h) + w.bias
-        i_, f, g, o = ops.split(gates, 4, axis=-1)
-        c = ops.sigmoid(f) * c + ops.sigmoid(i_) * ops.tanh(g)
+        i, f, g, o = ops.split(gates, 4, axis=-1)
+        c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
         h = ops.sigmoid(o) * ops.tanh(c)
         return h, (h, c)
 
-    def _times(self, w: Weights, name: str, v: Array) -> Array:
-        if self.rank is None:
-            return getattr(w, name)(v)
-        return getattr(w, f"{name}_right")(getattr(w, f"{name}_left")(v))
+    @property
+    def _mogrifier(self) -> Mogrifier:
+        return Mogrifier("mogrifier_lstm", self.rounds, self.rank)
