@@ -65,6 +65,8 @@ def test_values_are_read_like_toml() -> None:
         (["averaging=swa", "average_start=1"], "at least 0 and below 1; received 1"),
         (["steps=35", "steps_deviation=9"], "takes at most a quarter of 'steps'"),
         (["mode=sentence", "partial_shuffle=true"], "the lanes of mode=stream"),
+        (["mode=sentence", "state_reset=0.1"], "the lanes of mode=stream"),
+        (["state_reset=2"], "'state_reset' takes at least 0 and at most 1; received 2"),
         (["noising=blank"], "noising=blank, noising_rate=0. Give both"),
         (["noising_rate=0.2"], "noising=none, noising_rate=0.2. Give both"),
         (["finetune=1"], "'finetune' takes at least 0 and below 1"),

@@ -93,6 +93,9 @@ class Settings:
             al. 2018, who have 5 for 70 steps); 0 keeps them equal. At most eight
             lengths; the learning rate follows them.
         partial_shuffle: Cut each lane at random in each epoch (Press 2019).
+        state_reset: Rate at which a lane begins a window from a zero state in place of
+            the carried one (Melis et al. 2018, who have 0.01). Without it a network
+            hardly knows how texts begin, which every window of `window:N` does.
         noising: Words replaced in training (Xie et al. 2017): `blank` leaves them out,
             `unigram` draws them by frequency, `bigram` as Kneser-Ney smoothing does;
             or `none`.
@@ -171,6 +174,7 @@ class Settings:
     steps: int = 35
     steps_deviation: int = 0
     partial_shuffle: bool = False
+    state_reset: float = 0.0
     noising: str = "none"
     noising_rate: float = 0.0
     epochs: int = 10
@@ -323,10 +327,14 @@ class Settings:
         check_range("average_start", self.average_start, 0.0, 1.0, open_end=True)
 
     def _check_data(self) -> None:
-        if self.mode == "sentence" and (self.steps_deviation or self.partial_shuffle):
+        check_range("state_reset", self.state_reset, 0.0, 1.0)
+        if self.mode == "sentence" and (
+            self.steps_deviation or self.partial_shuffle or self.state_reset
+        ):
             raise ConfigError(
-                "Settings 'steps_deviation' and 'partial_shuffle' are about the lanes "
-                "of mode=stream; received mode=sentence. Leave them out."
+                "Settings 'steps_deviation', 'partial_shuffle' and 'state_reset' are "
+                "about the lanes of mode=stream; received mode=sentence. Leave them "
+                "out."
             )
         if 4 * self.steps_deviation > self.steps:
             raise impossible(

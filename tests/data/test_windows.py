@@ -109,6 +109,22 @@ def test_a_stream_of_varying_windows_visits_each_target_at_most_once(
             assert (row[joins[0]], row[joins[0] + 1]) == (max(row), min(row))
 
 
+def test_rows_are_reset_at_their_rate_and_always_the_same() -> None:
+    options = {"reset": 0.2, "seed": 3, "endless": True}
+    batches = StreamBatches(numbered(40_001), 8, 10, **options)
+    late = StreamBatches(numbered(40_001), 8, 10, start=7, **options)
+    carried = np.stack([batches[i][0]["carry"] for i in range(500)])
+    assert set(np.unique(carried)) == {0.0, 1.0}
+    assert not carried[0].any()
+    assert carried[1:].mean() == pytest.approx(0.8, abs=0.02)
+    assert len({tuple(row) for row in carried.tolist()}) > 50
+    np.testing.assert_array_equal(late[3][0]["carry"], carried[10])
+    plain = StreamBatches(numbered(40_001), 8, 10, seed=3, endless=True)
+    np.testing.assert_array_equal(plain[10][1], batches[10][1])
+    with pytest.raises(ValueError, match="reset=1.5"):
+        StreamBatches(numbered(100), 8, 10, reset=1.5)
+
+
 def test_lanes_are_cut_elsewhere_in_each_epoch_and_each_lane() -> None:
     batches = StreamBatches(numbered(4001), 4, 10, rotate=True, endless=True)
     firsts = [batches[epoch * batches.batches_per_epoch][1][:, 0] for epoch in range(5)]

@@ -27,6 +27,7 @@ CASES: dict[str, dict[str, Any]] = {
         "average_start": 0.3,
         "steps_deviation": 2,
         "partial_shuffle": True,
+        "state_reset": 0.1,
         "noising": "bigram",
         "noising_rate": 0.3,
         "schedule": "warm_restarts",

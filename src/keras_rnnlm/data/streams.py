@@ -106,13 +106,14 @@ class StreamBatches(_Batches):
 
     `batches[i]` is `({"tokens": int32 (B, T), "carry": float32 (B,)}, int32 (B, T))`.
     `carry` is 1.0 where the row goes on from the same row of batch i - 1, and 0.0
-    where its state starts from zero, which is at the first batch of each epoch.
+    where its state starts from zero: at the first batch of each epoch, and by `reset`.
 
     With a `deviation` T varies from batch to batch as in AWD-LSTM (see `Windows`), and
     `rate_scale` says how the learning rate is to follow. With `rotate` each lane of an
     epoch is cut at a random place and its two parts change places (Press 2019), so that
     lanes stand beside others than before; where the end of a lane meets its beginning
-    the state is carried on all the same.
+    the state is carried on all the same. With `reset` a lane begins some windows from a
+    zero state (Melis et al. 2018), as texts and windows do in evaluation.
 
     Without `endless`, `len()` is one epoch, and Keras goes through the same epoch
     each time (the first, unless `start` is given). With it, batches never end and
@@ -151,6 +152,7 @@ class StreamBatches(_Batches):
         endless: bool = False,
         deviation: int = 0,
         rotate: bool = False,
+        reset: float = 0.0,
         noising: Noising | None = None,
     ) -> None:
         """Lay the lanes.
@@ -164,6 +166,7 @@ class StreamBatches(_Batches):
             endless: whether to go on after the first epoch without end.
             deviation: standard deviation of T, in steps.
             rotate: whether to cut each lane at random in each epoch.
+            reset: rate, from 0 to 1, at which a row's `carry` is 0.0 by chance.
             noising: what replaces words.
 
         Raises:
@@ -171,10 +174,11 @@ class StreamBatches(_Batches):
             InputError: the text has nothing to predict.
         """
         super().__init__(seed, start, endless, noising)
-        if batch_size < 1 or steps < 1 or deviation < 0:
+        if batch_size < 1 or steps < 1 or deviation < 0 or not 0 <= reset <= 1:
             raise ValueError(
-                "Expected batch_size >= 1, steps >= 1 and deviation >= 0. Received: "
-                f"batch_size={batch_size}, steps={steps}, deviation={deviation}"
+                "Expected batch_size >= 1, steps >= 1, deviation >= 0 and reset from 0 "
+                f"to 1. Received: batch_size={batch_size}, steps={steps}, "
+                f"deviation={deviation}, reset={reset}"
             )
         self._ids = text.ids
         predictions = len(text.ids) - 1
@@ -189,6 +193,7 @@ class StreamBatches(_Batches):
                 f"lanes of {self.steps} steps instead of {batch_size} of {steps}."
             )
         self.rotate = rotate
+        self.reset = reset
         room = predictions // self.batch_size
         windows = Windows(self.steps, deviation, room)
         spare = predictions - self.batch_size * windows.total
@@ -241,8 +246,13 @@ class StreamBatches(_Batches):
             np.asarray(self._ids[places + 1], dtype=np.int32),
             index,
         )
-        carry = np.full(self.batch_size, float(batch > 0), dtype=np.float32)
-        return {"tokens": tokens, "carry": carry}, targets
+        return {"tokens": tokens, "carry": self._carry(epoch, batch)}, targets
+
+    def _carry(self, epoch: int, batch: int) -> Reals:
+        if not self.reset or not batch:
+            return np.full(self.batch_size, float(batch > 0), dtype=np.float32)
+        random = np.random.default_rng((self.seed, epoch, batch, 3))
+        return (random.random(self.batch_size) >= self.reset).astype(np.float32)
 
 
 class SentenceBatches(_Batches):

@@ -371,6 +371,7 @@ def make_batches(
         endless=True,
         deviation=settings.steps_deviation,
         rotate=settings.partial_shuffle,
+        reset=settings.state_reset,
         noising=noising,
     )
 
