@@ -20,7 +20,7 @@ from keras_rnnlm.scoring.gate_features import network_features
 from keras_rnnlm.scoring.gradient_scale import measure_scale
 from keras_rnnlm.scoring.learning import DynamicSettings
 from keras_rnnlm.scoring.ngram import NGramModel
-from keras_rnnlm.scoring.search import search
+from keras_rnnlm.scoring.search import SEGMENTS, search
 from keras_rnnlm.scoring.system import (
     PROJECTIONS,
     Experts,
@@ -122,6 +122,18 @@ def test_a_climb_finds_the_top() -> None:
     for place in range(9):
         assert climb(candidates, place, gain).decay == 0.3
         assert abs(climb(candidates, place, gain, 2).decay - 0.3) <= 0.1001
+
+
+def test_segments_are_as_long_as_the_speed_wants(
+    corpus: Corpus, network: RNNLM
+) -> None:
+    def segments(least_speed: float) -> set[int]:
+        sources = Sources(network)
+        found = search(sources, corpus.valid, 2.0, least_speed=least_speed)
+        return {int(trial["segment"]) for trial in found.record["trials"]}
+
+    assert 20 in segments(0.0)
+    assert segments(float("inf")) == {SEGMENTS[-1]}
 
 
 def test_settings_live_in_the_folder_of_the_model(

@@ -3,11 +3,14 @@
 Every file is read as one stream, as `passes` reads it. See `gate`.
 """
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.models.compiled import compiled_once
@@ -41,8 +44,7 @@ def network_features(
     starts, stops = segments(text, Protocol("carry"))
     most = LOGITS_BYTES // (4 * network.vocabulary_size)
     sizes = [size for size in STEPS if size <= most] or [STEPS[0]]
-    chunk = compiled_once(network, _chunk)
-    directions: Floats | None = None
+    chunk = compiled_once(network, _chunk(projections))
     parts = []
     for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
         state = network.initial_state(1)
@@ -53,24 +55,29 @@ def network_features(
             check_ids(network.vocabulary_size, ids)
             inputs = np.zeros((1, steps), np.int32)
             inputs[0, :counted] = ids
-            sure, hidden, state = chunk(inputs, state)
-            vectors = ops.convert_to_numpy(hidden)[:counted].astype(np.float64)
-            if directions is None:
-                directions = _directions(vectors.shape[1], projections)
-            known = ops.convert_to_numpy(sure)[:counted].astype(np.float64)
-            parts.append(np.concatenate([known, vectors @ directions], axis=1))
+            known, state = chunk(inputs, state)
+            parts.append((known, counted))
             start += counted
-    return np.concatenate([np.empty((0, 2 + projections)), *parts])
+    found = [ops.convert_to_numpy(known)[:counted] for known, counted in parts]
+    return np.concatenate([np.empty((0, 2 + projections)), *found], dtype=np.float64)
 
 
-def _directions(width: int, projections: int) -> Floats:
+def _directions(width: int, projections: int) -> NDArray[np.float32]:
     drawn = np.random.default_rng(SEED).normal(size=(width, projections))
-    return np.asarray(drawn / np.sqrt(width))
+    return np.asarray(drawn / np.sqrt(width), np.float32)
 
 
-def _chunk(network: keras.Model, inputs: Any, state: Any) -> tuple[Any, Any, Any]:
-    """Run the network; this runs inside the compiled function."""
-    hidden, state = network.hidden(inputs, state)
-    log_p = ops.log_softmax(network.logits(hidden), axis=-1)
-    entropy = -ops.sum(ops.exp(log_p) * log_p, axis=-1)
-    return ops.stack([entropy, ops.max(log_p, axis=-1)], axis=-1)[0], hidden[0], state
+@cache
+def _chunk(projections: int) -> Callable[..., tuple[Any, Any]]:
+    def run(network: keras.Model, inputs: Any, state: Any) -> tuple[Any, Any]:
+        """Run the network; this runs inside the compiled function."""
+        hidden, state = network.hidden(inputs, state)
+        log_p = ops.log_softmax(network.logits(hidden), axis=-1)
+        entropy = -ops.sum(ops.exp(log_p) * log_p, axis=-1)
+        sure = ops.stack([entropy, ops.max(log_p, axis=-1)], axis=-1)
+        # Here, not by NumPy, whose threads would be in the way of the next chunk's.
+        directions = _directions(hidden.shape[-1], projections)
+        along = ops.matmul(ops.cast(hidden, "float32"), directions)
+        return ops.concatenate([sure, along], axis=-1)[0], state
+
+    return run

@@ -48,7 +48,7 @@ from keras_rnnlm.scoring.tuned import CACHE, DROPOUT, GATE, MODEL, NGRAM, Line, 
 
 RATE = 0.64  # where the search begins
 DECAYS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)
-SEGMENTS = (5, 10, 20, 40)
+SEGMENTS = (5, 10, 20, 40, 80, 160)
 WINDOWS = (100, 500, 2000)
 # Of theta times the mean square of a hidden vector: what theta means depends on it.
 NEARNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -68,6 +68,7 @@ def search(
     seconds: float = 600.0,
     passes: int = 0,
     progress: Progress | None = None,
+    least_speed: float = 0.0,
 ) -> Tuned:
     """Search the settings of a model's ladder.
 
@@ -80,11 +81,13 @@ def search(
         passes: Of Monte Carlo dropout; 0 for none.
         progress: Called with what is computed, and the numbers of predictions done and
             of all.
+        least_speed: Predictions a second that dynamic evaluation has to make: segments
+            too short for that are not tried, unless all are.
 
     Raises:
         InputError: If the text has nothing to predict.
     """
-    return _Search(sources, text, seconds, passes, progress).run()
+    return _Search(sources, text, seconds, passes, progress, least_speed).run()
 
 
 class _Search:
@@ -97,9 +100,10 @@ class _Search:
         seconds: float,
         passes: int,
         progress: Progress | None,
+        least_speed: float,
     ) -> None:
         self._sources, self._text, self._passes = sources, text, passes
-        self._progress = progress
+        self._progress, self._least_speed = progress, least_speed
         self._begun = time.monotonic()
         self._seconds = seconds
         starts, stops = segments(text, Protocol("carry"))
@@ -112,6 +116,7 @@ class _Search:
         self._caches = self._cache_grid()
         self._trials: list[dict[str, Any]] = []
         self._losses: dict[str, float] = {}
+        self._slow = False  # whether short segments would take too long
 
     def run(self) -> Tuned:
         """Search; see the module."""
@@ -205,11 +210,12 @@ class _Search:
 
     def _dynamic(self) -> DynamicSettings | None:
         """Search dynamic evaluation; None if it does not help."""
-        forms = [DynamicSettings(rate=RATE)]
-        if self._sources.scale is not None:
-            forms.insert(0, DynamicSettings(rate=RATE, scaled=True))
+        scaled = self._sources.scale is not None
         until = time.monotonic() + 0.6 * self._left()
-        most = self._size_of_trials(forms[0], until)
+        first, speed = self._first_form(DynamicSettings(rate=RATE, scaled=scaled))
+        forms = [first, dataclasses.replace(first, scaled=False)][: 1 + scaled]
+        most = int(speed * (until - time.monotonic()) / TRIALS)
+        most = min(max(most, LEAST), self._total)
         loss_of = Trials(self._loss_of_trial, until).loss
         static = self._pass(None, (1.0,), most).nats.mean()
 
@@ -220,12 +226,9 @@ class _Search:
         best = climb(rates(best), 6, gain)
         decays = [dataclasses.replace(best, decay=decay) for decay in DECAYS]
         best = climb(decays, 0, gain)
-        # As much is learnt from a token whatever the length of its segment.
-        lengths = [
-            dataclasses.replace(best, segment=n, rate=best.rate * n / best.segment)
-            for n in SEGMENTS
-        ]
-        best = climb(lengths, SEGMENTS.index(best.segment), gain)
+        quick = SEGMENTS[SEGMENTS.index(first.segment) :] if self._slow else SEGMENTS
+        lengths = [_with_segment(best, n) for n in quick]
+        best = climb(lengths, quick.index(best.segment), gain)
         best = climb(rates(best), 6, gain)
         if gain(best) < _LEAST_GAIN:
             _log.info("Dynamic evaluation did not help on the validation text.")
@@ -249,16 +252,20 @@ class _Search:
         )
         return loss
 
-    def _size_of_trials(self, form: DynamicSettings, until: float) -> int:
-        """Return how many predictions let a dozen trials fit into the time."""
-        compiled = min(self._total, 2 * form.segment)
-        self._pass(form, (1.0,), compiled)
-        sample = min(self._total, 1000)
-        begun = time.monotonic()
-        self._pass(dataclasses.replace(form, rate=0.0), (1.0,), sample)
-        speed = sample / (time.monotonic() - begun)
-        most = int(speed * (until - time.monotonic()) / TRIALS)
-        return min(max(most, LEAST), self._total)
+    def _first_form(self, form: DynamicSettings) -> tuple[DynamicSettings, float]:
+        """Return a form with the first segment that is quick enough, and its speed."""
+        for segment in SEGMENTS[SEGMENTS.index(form.segment) :]:
+            form = _with_segment(form, segment)
+            still = dataclasses.replace(form, rate=0.0)
+            self._pass(still, (1.0,), min(self._total, 2 * segment))  # to compile
+            sample = min(self._total, 1000)
+            begun = time.monotonic()
+            self._pass(still, (1.0,), sample)
+            speed = sample / (time.monotonic() - begun)
+            if speed >= self._least_speed:
+                break
+            self._slow = True
+        return form, speed
 
     def _affordable(self, dynamic: DynamicSettings) -> int:
         """Return how many predictions the last pass may look at in the time left."""
@@ -368,3 +375,9 @@ def _at(scores: PassScores, temperature: float) -> Floats:
 def _mixed(experts: dict[str, Floats], line: Line) -> Floats:
     names = [name for name in line.weights if name in experts]
     return mix([experts[n] for n in names], [line.weights[n] for n in names])
+
+
+def _with_segment(form: DynamicSettings, segment: int) -> DynamicSettings:
+    """As much is learnt from a token whatever the length of its segment."""
+    rate = form.rate * segment / form.segment
+    return dataclasses.replace(form, segment=segment, rate=rate)

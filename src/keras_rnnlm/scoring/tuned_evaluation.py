@@ -143,6 +143,7 @@ class TunedEvaluation(ABC):
         ngram: NGramModel | None = None,
         encoding: str = "utf-8",
         progress: Progress | None = None,
+        least_speed: float = 0.0,
     ) -> Tuned:
         """Search the settings of `evaluate_additions` on validation text.
 
@@ -159,6 +160,8 @@ class TunedEvaluation(ABC):
                 corpus.vocabulary_size, 5)`.
             encoding: Of files given by path.
             progress: As in `evaluate_additions`.
+            least_speed: Tokens a second that dynamic evaluation has to read on this
+                machine; a longer segment is quicker.
 
         Raises:
             InputError: If a text cannot be read or is too short, or the models of an
@@ -176,7 +179,7 @@ class TunedEvaluation(ABC):
             sources = dataclasses.replace(sources, scale=scale)
         seconds = max(seconds - (time.monotonic() - begun), 0.0)
         text = self._encoded(valid, encoding)
-        tuned = search(sources, text, seconds, mc_dropout, progress)
+        tuned = search(sources, text, seconds, mc_dropout, progress, least_speed)
         self.tuned = tuned
         return tuned
 

@@ -21,6 +21,7 @@ from keras_rnnlm.scoring.system import LineReport
 from keras_rnnlm.scoring.tuned import Tuned
 
 _SEARCH = 0.5  # share of the time for the search; the rest is for the test text
+_LEARNING = 0.35  # share for dynamic evaluation of the test text, a part of that rest
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +91,7 @@ class FinalSystem:
         """
         begun = time.monotonic()
         corpus = self._corpus
+        tokens = 0 if corpus.test is None else corpus.test.counts.tokens_predicted
         tuned = model.tune_evaluation(
             self._valid,
             corpus.train,
@@ -97,11 +99,12 @@ class FinalSystem:
             mc_dropout=self._settings.system_passes,
             ngram=self._ngram(),
             progress=lambda what, done, total: check(),
+            least_speed=tokens / (_LEARNING * self.seconds),
         )
         searched = time.monotonic() - begun
         lines: list[LineReport] = []
         if corpus.test is not None:
-            expected = corpus.test.counts.tokens_predicted / _speed(tuned)
+            expected = tokens / _speed(tuned)
             if searched + expected > 1.2 * self.seconds:
                 note(
                     f"The test text will take about {expected / 60:.1f} minutes to "
