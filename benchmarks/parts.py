@@ -9,6 +9,7 @@ whole: XLA fuses across their borders, and each part alone finds the caches its 
 """
 
 import argparse
+import functools
 import os
 import statistics
 import sys
@@ -85,17 +86,23 @@ def parts(model: Workload, dtype: str) -> tuple[dict[str, Part], OurTraining]:
 
 
 def _optimizer(network: Any) -> Part:
+    """A step of the optimizer, which as in training is given the memory it writes."""
     optimizer = network.optimizer
-    trainable = [v.value for v in network.trainable_variables]
-    state = [v.value for v in optimizer.variables]
-    gradients = [jnp.ones_like(value) * 1e-3 for value in trainable]
+    gradients = [jnp.ones_like(v.value) * 1e-3 for v in network.trainable_variables]
+    kept = [
+        [jnp.array(v.value) for v in variables]
+        for variables in (network.trainable_variables, optimizer.variables)
+    ]
 
-    @jax.jit
-    def apply(state: Any, gradients: Any, trainable: Any) -> Any:
+    @functools.partial(jax.jit, donate_argnums=0)
+    def apply(kept: Any, gradients: Any) -> Any:
+        trainable, state = kept
         return optimizer.stateless_apply(state, gradients, trainable)
 
     def once() -> Any:
-        return jax.block_until_ready(apply(state, gradients, trainable))
+        nonlocal kept
+        kept = apply(kept, gradients)
+        return jax.block_until_ready(kept)
 
     return once
 

@@ -93,6 +93,9 @@ def test_each_member_becomes_what_it_becomes_alone(
             together.rate_setter(member)(rate(step, member))
         logs = together.step([batches[order[seed][step]] for seed in SEEDS])
     assert together.network.loops() == [loop]
+    if way == "adam":
+        path = "native" if loop == "native" else "keras"
+        assert together.network.optimizer.path == path
     alone = PendingSteps(network(0, settings))
     for member, seed in enumerate(SEEDS):
         state: Any = values(network(seed, settings))

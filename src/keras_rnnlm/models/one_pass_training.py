@@ -18,6 +18,7 @@ from keras_rnnlm.models.metrics import (
     loss_weights,
     token_weights,
 )
+from keras_rnnlm.models.one_pass_adam import in_one_pass
 
 _METRICS = (TokenAccuracy, Perplexity)
 
@@ -48,7 +49,8 @@ class OnePassTraining(keras.Model):
         """Compile as Keras does; loss, accuracy and perplexity come by themselves.
 
         Args:
-            optimizer: As in `keras.Model.compile`.
+            optimizer: As in `keras.Model.compile`. Keras's Adam and AdamW, by name or
+                as an object, step in one pass over memory: see `one_pass_adam`.
             loss: `TokenCrossEntropy` when None.
             weighted_metrics: Accuracy and perplexity when None; `[]` for none.
             **kwargs: Passed on to `keras.Model.compile`.
@@ -65,7 +67,10 @@ class OnePassTraining(keras.Model):
             and kwargs.get("loss_weights") is None
         )
         super().compile(
-            optimizer=optimizer, loss=loss, weighted_metrics=weighted_metrics, **kwargs
+            optimizer=in_one_pass(optimizer),
+            loss=loss,
+            weighted_metrics=weighted_metrics,
+            **kwargs,
         )
 
     def train_step(self, *arguments: Any) -> Any:

@@ -7,6 +7,7 @@ import keras
 
 from keras_rnnlm.config import Settings
 from keras_rnnlm.errors import ConfigError, nearest
+from keras_rnnlm.models.one_pass_adam import one_pass_kind
 from keras_rnnlm.training.averaging import averaging
 
 
@@ -60,6 +61,7 @@ def build_optimizer(settings: Settings) -> Any:
             raise ConfigError(
                 f"The optimizer '{settings.optimizer}' has no '{name}'; leave it out."
             )
+    kind = one_pass_kind(kind)
     averages = settings.averaging_kind
     if averages == "none":
         return kind(**arguments)

@@ -175,7 +175,7 @@ print(hashlib.sha256(np.asarray(hidden).tobytes()).hexdigest())
     printed = {
         subprocess.run(
             [sys.executable, "-c", program],
-            env={**os.environ, "RNNLM_THREADS": threads, "PYTHONPATH": _path()},
+            env={**os.environ, "RNNLM_THREADS": threads, "PYTHONPATH": python_path()},
             capture_output=True,
             text=True,
             check=True,
@@ -185,14 +185,15 @@ print(hashlib.sha256(np.asarray(hidden).tobytes()).hexdigest())
     assert len(printed) == 1
 
 
-def _path() -> str:
+def python_path() -> str:
     root = HERE.parents[2]
     return os.pathsep.join([str(root / "src"), str(root)])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
-def test_sanitizers_find_nothing(sanitizer: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["check_recurrence.cc", "check_adam.cc"])
+def test_sanitizers_find_nothing(source: str, sanitizer: str, tmp_path: Path) -> None:
     only_on("jax")  # of no backend, and once is enough
     needs_compiler()
     program = tmp_path / "check"
@@ -210,7 +211,7 @@ def test_sanitizers_find_nothing(sanitizer: str, tmp_path: Path) -> None:
             *best,
             "-I",
             str(build.SOURCES),
-            str(HERE / "check_recurrence.cc"),
+            str(HERE / source),
             "-o",
             str(program),
         ],
@@ -270,7 +271,11 @@ from keras_rnnlm.layers.kernels import dispatch
 cell = cells.LSTMCell(keras.activations.tanh, keras.activations.sigmoid)
 print([dispatch.choose(cell, "float32", False, False) for _ in range(3)])
 """
-        environment = {**os.environ, "CXX": "no-such-compiler", "PYTHONPATH": _path()}
+        environment = {
+            **os.environ,
+            "CXX": "no-such-compiler",
+            "PYTHONPATH": python_path(),
+        }
         environment.pop("RNNLM_NATIVE", None)
         done = subprocess.run(
             [sys.executable, "-c", program],

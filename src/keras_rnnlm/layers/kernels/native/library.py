@@ -29,6 +29,8 @@ HANDLERS = (
     "rnnlm_product",
     "rnnlm_nats",
     "rnnlm_nats_gradient",
+    "rnnlm_square_sum",
+    "rnnlm_adam",
 )
 
 _log = logging.getLogger("keras_rnnlm")
@@ -87,6 +89,7 @@ def call(
     results: Any,
     *arrays: Any,
     aliases: dict[int, int] | None = None,
+    vmap_method: str = "sequential",
     **attributes: Any,
 ) -> Any:
     """Call a kernel inside a JAX computation.
@@ -96,6 +99,7 @@ def call(
         results: `jax.ShapeDtypeStruct`, or a list of them.
         *arrays: Its arguments.
         aliases: Numbers of arguments whose memory takes a result, with its number.
+        vmap_method: What `jax.vmap` makes of it, as in `jax.ffi.ffi_call`.
         **attributes: Its attributes: NumPy scalars, whose types are the kernel's.
     """
     import jax
@@ -103,7 +107,7 @@ def call(
     function = jax.ffi.ffi_call(
         f"{name}_{target()}",
         results,
-        vmap_method="sequential",
+        vmap_method=vmap_method,
         input_output_aliases=aliases,
     )
     return function(*arrays, **attributes)  # type: ignore[no-untyped-call]

@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #include <immintrin.h>
+#endif
+#if defined(__AVX512F__)
 #define RNNLM_WIDTH 16
 #elif defined(__AVX2__)
 #define RNNLM_WIDTH 8
@@ -53,6 +55,18 @@ inline void store(float* to, Vec value, int count) {
 
 inline Vec smaller(Vec a, float b) { return a < b ? a : broadcast(b); }
 inline Vec larger(Vec a, float b) { return a > b ? a : broadcast(b); }
+
+inline Vec sqrt(Vec x) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Vec>(_mm512_sqrt_ps(reinterpret_cast<__m512>(x)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<Vec>(_mm256_sqrt_ps(reinterpret_cast<__m256>(x)));
+#else
+  Vec value;
+  for (int i = 0; i < kWidth; ++i) value[i] = __builtin_sqrtf(x[i]);
+  return value;
+#endif
+}
 
 // exp(x) = scale (1 + tail), |tail| < 0.42: x = n ln 2 + r, and the series of
 // exp(r) - 1 to the seventh power, 5e-9 off at most. x within [-87, 88]; a number
