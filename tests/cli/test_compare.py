@@ -126,7 +126,7 @@ def test_no_validation_text(english_file: Path, capsys: Captured) -> None:
 def start(folder: Path, text: Path, *options: str) -> subprocess.Popen[str]:
     paths = [str(CHECKOUT / "src"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    words = ["--models", "gru,ngram,simple_rnn", "--set=max_steps=2000", "--out"]
+    words = ["--models", "gru,ngram,simple_rnn", "--set=max_steps=1000", "--out"]
     line = [sys.executable, "-m", "keras_rnnlm"]
     line += command(text, *words, str(folder), *options)
     return subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True)
@@ -137,15 +137,21 @@ def records(folder: Path) -> dict[str, Any]:
     return {each["name"]: each for each in found["runs"]}
 
 
+@pytest.fixture(scope="module")
+def whole(english_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "c"
+    uninterrupted = start(folder, english_file)
+    said = uninterrupted.communicate(timeout=300)[1]
+    assert uninterrupted.returncode == 0, said
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_and_resumed(
-    english_file: Path, tmp_path: Path, number: signal.Signals
+    english_file: Path, whole: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    whole, folder = tmp_path / "whole", tmp_path / "c"
-    uninterrupted = start(whole, english_file)
-    said = uninterrupted.communicate(timeout=300)[1]
-    assert uninterrupted.returncode == 0, said
+    folder = tmp_path / "c"
     stopped = start(folder, english_file)
     log = folder / "simple_rnn-seed0" / "training.jsonl"  # the third of three
     while not log.is_file() and stopped.poll() is None:

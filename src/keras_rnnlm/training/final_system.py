@@ -20,7 +20,7 @@ from keras_rnnlm.scoring.ngram import NGramModel
 from keras_rnnlm.scoring.system import LineReport
 from keras_rnnlm.scoring.tuned import Tuned
 
-_SEARCH = 0.5  # share of the time for the search; the rest is for the test text
+_SEARCH = 0.4  # share of the time for the search; the rest is for the test text
 _LEARNING = 0.35  # share for dynamic evaluation of the test text, a part of that rest
 
 
