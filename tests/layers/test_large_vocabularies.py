@@ -197,6 +197,7 @@ def test_ranks_beyond_the_frequent_ones_are_drawn_log_uniformly() -> None:
     counts = np.zeros(words)
     for i in range(draws):
         uniform = np.full(samples, (i + 0.5) / draws, "float32")
+        uniform = ops.convert_to_tensor(uniform)
         ranks = array(sampled_softmax.draw_ranks(uniform, words))
         counts += np.bincount(ranks, minlength=words)
     rank = np.arange(words)

@@ -136,6 +136,21 @@ def test_segments_are_as_long_as_the_speed_wants(
     assert segments(float("inf")) == {SEGMENTS[-1]}
 
 
+def test_a_scale_whose_arrays_lie_transposed_is_kept_whole(
+    tuned: Tuned, corpus: Corpus, network: RNNLM, tmp_path: Path
+) -> None:
+    measured = measure_scale(network, corpus.train)
+    turned = {name: np.asfortranarray(a) for name, a in measured.named.items()}
+    scale = dataclasses.replace(measured, named=turned)
+    lm = LanguageModel(network, corpus.tokenizer)
+    lm.tuned = dataclasses.replace(tuned, scale=scale)
+    lm.save(tmp_path / "model")
+    again = load(tmp_path / "model").tuned
+    assert again is not None and again.scale is not None
+    for name, array in measured.named.items():
+        np.testing.assert_array_equal(again.scale.named[name], array)
+
+
 def test_settings_live_in_the_folder_of_the_model(
     tuned: Tuned, corpus: Corpus, network: RNNLM, tmp_path: Path
 ) -> None:

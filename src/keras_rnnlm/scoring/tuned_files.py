@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -34,7 +35,9 @@ def write_tuned(folder: str | Path, tuned: Tuned, tokenizer: Tokenizer) -> None:
     folder = Path(folder)
     files = {SETTINGS: json_bytes(_described(tuned)), SCALE: None, ARPA: None}
     if tuned.scale is not None:
-        files[SCALE] = save(dict(tuned.scale.named))
+        # safetensors writes a transposed array wrongly without a word.
+        named = tuned.scale.named.items()
+        files[SCALE] = save({n: np.ascontiguousarray(a) for n, a in named})
     if tuned.ngram is not None:
         files[ARPA] = _arpa(tuned.ngram, tokenizer)
     try:
