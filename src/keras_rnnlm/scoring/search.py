@@ -116,7 +116,6 @@ class _Search:
         self._caches = self._cache_grid()
         self._trials: list[dict[str, Any]] = []
         self._losses: dict[str, float] = {}
-        self._slow = False  # whether short segments would take too long
 
     def run(self) -> Tuned:
         """Search; see the module."""
@@ -212,7 +211,8 @@ class _Search:
         """Search dynamic evaluation; None if it does not help."""
         scaled = self._sources.scale is not None
         until = time.monotonic() + 0.6 * self._left()
-        first, speed = self._first_form(DynamicSettings(rate=RATE, scaled=scaled))
+        usual = DynamicSettings(rate=RATE, scaled=scaled)
+        first, speed = self._first_form(usual)
         forms = [first, dataclasses.replace(first, scaled=False)][: 1 + scaled]
         most = int(speed * (until - time.monotonic()) / TRIALS)
         most = min(max(most, LEAST), self._total)
@@ -226,7 +226,8 @@ class _Search:
         best = climb(rates(best), 6, gain)
         decays = [dataclasses.replace(best, decay=decay) for decay in DECAYS]
         best = climb(decays, 0, gain)
-        quick = SEGMENTS[SEGMENTS.index(first.segment) :] if self._slow else SEGMENTS
+        slow = first.segment > usual.segment  # what is shorter would be slower yet
+        quick = SEGMENTS[SEGMENTS.index(first.segment) :] if slow else SEGMENTS
         lengths = [_with_segment(best, n) for n in quick]
         best = climb(lengths, quick.index(best.segment), gain)
         best = climb(rates(best), 6, gain)
@@ -264,7 +265,6 @@ class _Search:
             speed = sample / (time.monotonic() - begun)
             if speed >= self._least_speed:
                 break
-            self._slow = True
         return form, speed
 
     def _affordable(self, dynamic: DynamicSettings) -> int:

@@ -172,7 +172,12 @@ x, state, kernel, bias, mask = arguments(cell, 6, 20, 130)
 hidden, _ = native_recurrence.recurrence(cell, "float32", x, mask, state, kernel, bias)
 print(hashlib.sha256(np.asarray(hidden).tobytes()).hexdigest())
 """
-    printed = {
+    assert len(printed_with_threads(program)) == 1
+
+
+def printed_with_threads(program: str) -> set[str]:
+    """What a program prints with one thread and with three."""
+    return {
         subprocess.run(
             [sys.executable, "-c", program],
             env={**os.environ, "RNNLM_THREADS": threads, "PYTHONPATH": python_path()},
@@ -182,7 +187,6 @@ print(hashlib.sha256(np.asarray(hidden).tobytes()).hexdigest())
         ).stdout
         for threads in ("1", "3")
     }
-    assert len(printed) == 1
 
 
 def python_path() -> str:

@@ -1,8 +1,5 @@
 """Clipping's sum and Adam in C++ against float64 NumPy, on every instruction set."""
 
-import os
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -10,7 +7,7 @@ import pytest
 
 from tests.conftest import needs_compiler, only_on
 from tests.layers.kernels.test_native import (
-    python_path,
+    printed_with_threads,
     target,  # noqa: F401  (a fixture)
 )
 
@@ -192,14 +189,4 @@ found = native_adam.update(*given, **STEP), native_adam.square_sum(given[3])
 data = b"".join(np.asarray(array).tobytes() for array in jax.tree.leaves(found))
 print(hashlib.sha256(data).hexdigest())
 """
-    printed = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "RNNLM_THREADS": threads, "PYTHONPATH": python_path()},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for threads in ("1", "3")
-    }
-    assert len(printed) == 1
+    assert len(printed_with_threads(program)) == 1
