@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from keras_rnnlm.config import Settings as Settings
     from keras_rnnlm.data.corpus import Corpus as Corpus
     from keras_rnnlm.data.tokenizers import Tokenizer as Tokenizer
+    from keras_rnnlm.data.vectors import WordVectors as WordVectors
+    from keras_rnnlm.data.vectors import read_vectors as read_vectors
     from keras_rnnlm.language_model import LanguageModel as LanguageModel
     from keras_rnnlm.language_model import load as load
     from keras_rnnlm.models.metrics import Perplexity as Perplexity
@@ -34,7 +36,9 @@ _HOMES = {
     "Settings": "keras_rnnlm.config",
     "TokenCrossEntropy": "keras_rnnlm.models.metrics",
     "Tokenizer": "keras_rnnlm.data.tokenizers",
+    "WordVectors": "keras_rnnlm.data.vectors",
     "load": "keras_rnnlm.language_model",
+    "read_vectors": "keras_rnnlm.data.vectors",
     "register_cell": "keras_rnnlm.cell_registry",
     "train": "keras_rnnlm.training.train",
 }

@@ -7,7 +7,6 @@ by name; any other is a path. Overrides (`--set key=value`) beat the recipe.
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_type_hints
@@ -19,6 +18,13 @@ from keras_rnnlm.recipe_files import default_recipe as default_recipe
 from keras_rnnlm.recipe_files import read_recipe
 from keras_rnnlm.recipe_files import recipe_names as recipe_names
 from keras_rnnlm.recipe_files import recipe_text as recipe_text
+from keras_rnnlm.setting_checks import (
+    check_averaging,
+    check_data,
+    check_output,
+    check_system,
+    check_vectors,
+)
 from keras_rnnlm.setting_values import (
     check_choice,
     check_least,
@@ -46,6 +52,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "noising": ("none", "blank", "unigram", "bigram"),
         "averaging": ("none", "ema", "swa", "nt_asgd"),
         "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+        "vectors_case": ("exact", "lower", "any"),
     }
 )
 
@@ -79,6 +86,15 @@ class Settings:
         output_samples: Words that take part in a step of `sampled`; 2048 if absent.
         mixtures: Number of softmaxes of `mixture`; 4 if absent.
         mixture_dropout: Rate of locked dropout on its latent vectors; 0 if absent.
+        vectors: File of word vectors that training begins with (`docs/vectors.md`). A
+            recurrent network without `embedding` takes their width; where widths
+            differ a linear layer lies between.
+        vectors_case: Whether a word may be found in another case: `exact`, `lower`, or
+            `any`.
+        vectors_normalize: Other spellings under which it may be found, such as
+            `nfkc,accents`: `nfc`, `nfkc`, `accents`, `quotes`, `digits`, `zeros`.
+        vectors_frozen: Whether training leaves the vectors as they are (and with tied
+            weights the output matrix); or for how many epochs, such as `2`.
         dropout: Rate of locked dropout between recurrent layers.
         input_dropout: Rate of locked dropout on the embeddings; `dropout` if absent.
         output_dropout: Rate of locked dropout after the last one; `dropout` if absent.
@@ -162,6 +178,10 @@ class Settings:
     output_samples: int | None = None
     mixtures: int | None = None
     mixture_dropout: float | None = None
+    vectors: str | None = None
+    vectors_case: str = "exact"
+    vectors_normalize: tuple[str, ...] | None = None
+    vectors_frozen: bool | float = False
     dropout: float = 0.2
     input_dropout: float | None = None
     output_dropout: float | None = None
@@ -262,9 +282,10 @@ class Settings:
             check_least(name, getattr(self, name), 0)
         if not 0 < self.learning_rate < float("inf"):
             raise impossible("learning_rate", "a number above 0", self.learning_rate)
-        self._check_output()
-        self._check_averaging()
-        self._check_data()
+        check_output(self)
+        check_averaging(self)
+        check_data(self)
+        check_vectors(self)
         if self.minutes is not None and self.max_steps is not None:
             raise ConfigError(
                 "Settings 'minutes' and 'max_steps' are two budgets for one run; "
@@ -272,81 +293,7 @@ class Settings:
             )
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
             raise impossible("minutes", "a number above 0", self.minutes)
-        self._check_system()
-
-    def _check_system(self) -> None:
-        check_range("system_minutes", self.system_minutes, 0.0, 1e6)
-        check_range("system_passes", self.system_passes, 0, 1000)
-        if self.system_ngram_order is not None:
-            check_range("system_ngram_order", self.system_ngram_order, 0, 20)
-        if self.minutes is not None and self.system_minutes >= self.minutes:
-            raise ConfigError(
-                "Setting 'system_minutes' is a part of 'minutes'; received "
-                f"system_minutes={self.system_minutes:g}, minutes={self.minutes:g}. "
-                "Give less of the one or more of the other."
-            )
-
-    def _check_output(self) -> None:
-        if self.output == "adaptive" and self.tie_weights:
-            raise ConfigError(
-                "Setting 'output' = adaptive has matrices of its own, of several "
-                "widths; received tie_weights = true. Set tie_weights=false."
-            )
-        for name, owner in (
-            ("output_cutoffs", "adaptive"),
-            ("output_samples", "sampled"),
-            ("mixtures", "mixture"),
-            ("mixture_dropout", "mixture"),
-        ):
-            if getattr(self, name) is not None and self.output != owner:
-                raise ConfigError(
-                    f"Setting '{name}' goes with output={owner}; received "
-                    f"output={self.output}. Leave one of them out."
-                )
-        cutoffs = self.output_cutoffs
-        if cutoffs is not None and (
-            not cutoffs or any(a >= b for a, b in pairwise((0, *cutoffs)))
-        ):
-            raise impossible("output_cutoffs", "rising numbers above 0", cutoffs)
-
-    def _check_averaging(self) -> None:
-        kind = self.averaging_kind
-        if (kind == "ema") != (self.average > 0):
-            raise ConfigError(
-                "Setting 'average' is the decay of averaging=ema; received "
-                f"averaging={kind}, average={self.average:g}. Give both, such as "
-                "averaging=ema and average=0.999, or leave 'average' out."
-            )
-        if self.average_start is None:
-            return
-        if kind not in ("ema", "swa"):
-            raise ConfigError(
-                "Setting 'average_start' goes with averaging=ema or averaging=swa; "
-                f"received averaging={kind}. Leave it out."
-            )
-        check_range("average_start", self.average_start, 0.0, 1.0, open_end=True)
-
-    def _check_data(self) -> None:
-        check_range("state_reset", self.state_reset, 0.0, 1.0)
-        if self.mode == "sentence" and (
-            self.steps_deviation or self.partial_shuffle or self.state_reset
-        ):
-            raise ConfigError(
-                "Settings 'steps_deviation', 'partial_shuffle' and 'state_reset' are "
-                "about the lanes of mode=stream; received mode=sentence. Leave them "
-                "out."
-            )
-        if 4 * self.steps_deviation > self.steps:
-            raise impossible(
-                "steps_deviation", "at most a quarter of 'steps'", self.steps_deviation
-            )
-        check_range("noising_rate", self.noising_rate, 0.0, 1.0)
-        if (self.noising == "none") != (self.noising_rate == 0.0):
-            raise ConfigError(
-                "Settings 'noising' and 'noising_rate' belong together; received "
-                f"noising={self.noising}, noising_rate={self.noising_rate:g}. Give "
-                "both, such as noising=unigram and noising_rate=0.2."
-            )
+        check_system(self)
 
     @property
     def averaging_kind(self) -> str:

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.data.store import encode_files
 from keras_rnnlm.data.text import TextFile, find_files
 from keras_rnnlm.data.tokenizers import Tokenizer
+from keras_rnnlm.data.vector_words import written_words
+from keras_rnnlm.data.vector_writer import write_vectors
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.generation.generator import generate, next_log_probabilities
 from keras_rnnlm.models.causal_lm import CausalLM
@@ -244,6 +247,49 @@ class LanguageModel(TunedEvaluation):
         likeliest = np.argsort(-log_probs, kind="stable")[:k]
         tokens = self.tokenizer.tokens
         return [(tokens[i], float(np.exp(log_probs[i]))) for i in likeliest.tolist()]
+
+    def vectors(self, output_layer: bool = False) -> NDArray[np.float32]:
+        """Return the model's word vectors, float32 (vocabulary, width).
+
+        Args:
+            output_layer: Those that predict words, not those that are read. With tied
+                weights they are the same.
+
+        Raises:
+            InputError: After `quantize`, or for an output layer that has no vector of
+                one width for each word.
+        """
+        network = self._rnnlm("read word vectors")
+        arrays = weight_arrays(network)
+        if not output_layer or network.output_layer.tied:
+            return arrays["embedding.weight"]
+        if "output.kernel" not in arrays:
+            raise InputError(
+                "Expected an output layer with a vector for each word, received "
+                f"{type(network.output_layer).__name__}. Take the embedding's vectors."
+            )
+        return np.ascontiguousarray(arrays["output.kernel"].T)
+
+    def write_vectors(
+        self,
+        path: str | os.PathLike[str],
+        format: str | None = None,
+        *,
+        output_layer: bool = False,
+    ) -> None:
+        """Write the word vectors in word2vec's format, for other tools.
+
+        Args:
+            path: Where to; `.gz` at its end compresses.
+            format: `text` or `binary`; by the name if None: binary for `.bin`.
+            output_layer: As of `vectors`.
+
+        Raises:
+            InputError: As of `vectors`.
+            OSError: If the file cannot be written.
+        """
+        matrix = self.vectors(output_layer)
+        write_vectors(path, written_words(self.tokenizer), matrix, format)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write a model folder that `load` and the command line read; return its path.

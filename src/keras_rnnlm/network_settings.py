@@ -42,10 +42,22 @@ SHARED = (
 )
 
 
-def network_arguments(settings: Any) -> dict[str, Any]:
-    """Return what the network of some settings is made from, besides its vocabulary."""
+def network_arguments(settings: Any, vectors: int | None = None) -> dict[str, Any]:
+    """Return what the network of some settings is made from, besides its vocabulary.
+
+    Args:
+        settings: Of the network.
+        vectors: Width of the pretrained word vectors it begins with; None for none. A
+            recurrent network whose `embedding` is absent takes them as they are; where
+            the widths differ a projection lies between.
+    """
     names = (*OWN[settings.network], *SHARED)
-    return {name: getattr(settings, name) for name in names}
+    arguments = {name: getattr(settings, name) for name in names}
+    if vectors is not None and settings.network == "rnn":
+        arguments["embedding"] = settings.embedding or vectors
+    width = arguments.get("embedding", settings.units)
+    arguments["vector_width"] = None if vectors in (None, width) else vectors
+    return arguments
 
 
 def check_network(settings: Any) -> None:

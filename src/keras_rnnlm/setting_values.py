@@ -46,13 +46,16 @@ def convert(name: str, value: Any, hint: Any) -> Any:
     if tuple[int, ...] in kinds:
         if (numbers := _whole_numbers(value)) is not None:
             return numbers
+    elif tuple[str, ...] in kinds:
+        if (words := _words(value)) is not None:
+            return words or None
     elif dict[str, Any] in kinds:
         if isinstance(value, Mapping):
             return dict(value) or None
-    elif bool in kinds:
-        if isinstance(value, bool):
+    elif isinstance(value, bool):
+        if bool in kinds:
             return value
-    elif not isinstance(value, bool):
+    else:
         if (
             int in kinds
             and isinstance(value, (int, float))
@@ -71,6 +74,7 @@ def convert(name: str, value: Any, hint: Any) -> Any:
             str: "a word",
             dict[str, Any]: "a table such as {rounds = 4}",
             tuple[int, ...]: "whole numbers with commas between them",
+            tuple[str, ...]: "words with commas between them",
         }.get(kind, "none")
         for kind in kinds
     )
@@ -88,6 +92,15 @@ def _whole_numbers(value: Any) -> tuple[int, ...] | None:
         return tuple(int(v) for v in value) if exact else None
     except (TypeError, ValueError):
         return None
+
+
+def _words(value: Any) -> tuple[str, ...] | None:
+    """Return `"nfkc,accents"` or `["nfkc", "accents"]` as a tuple; None if neither."""
+    if isinstance(value, str):
+        value = [word.strip() for word in value.split(",")]
+    if not isinstance(value, list | tuple):
+        return None
+    return tuple(value) if all(isinstance(word, str) for word in value) else None
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -35,6 +35,7 @@ from keras_rnnlm.cli.recipes import recipes
 from keras_rnnlm.cli.score import score
 from keras_rnnlm.cli.train import train
 from keras_rnnlm.cli.tune_evaluation import tune_evaluation
+from keras_rnnlm.cli.vectors import vectors
 from keras_rnnlm.errors import RNNLMError, nearest
 
 USERS_FAULT = 2
@@ -60,6 +61,7 @@ for _verb in (
     evaluate,
     tune_evaluation,
     ngram,
+    vectors,
     compare,
     score,
     generate,

@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_rnnlm.data.blocks import LastCut, safe_blocks
 from keras_rnnlm.data.text_file import TextFile
 from keras_rnnlm.errors import InputError
 
 MOST_WORDS = 2_000_000
+_COUNTED = 1 << 22  # ids at a time
 Progress = Callable[[int, int], None]
 
 
@@ -84,6 +86,14 @@ def count_words(
                         "or use --tokenizer bpe."
                     )
                 counts = _without_rarest(counts)
+    return counts
+
+
+def token_counts(ids: NDArray[np.integer], vocabulary_size: int) -> NDArray[np.int64]:
+    """Count how often each id comes in a text, which may be memory-mapped."""
+    counts = np.zeros(vocabulary_size, np.int64)
+    for begin in range(0, len(ids), _COUNTED):
+        counts += np.bincount(ids[begin : begin + _COUNTED], minlength=vocabulary_size)
     return counts
 
 

@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.layers.kernels.products import product
 
 Array = Any
 
@@ -97,6 +98,8 @@ class Embedding(keras.layers.Embedding):
         input_dim: number of words V.
         output_dim: size of a vector.
         *arguments: further arguments of `keras.layers.Embedding`, in its order.
+        projection: width D of a linear layer behind the vectors, for a matrix whose
+            width is not the wanted one; None for none, D being `output_dim`.
         dropout: fraction of the vocabulary to drop, at least 0 and below 1.
         seed: seed of the masks; None draws one.
         **options: keyword arguments of `keras.layers.Embedding`.
@@ -107,7 +110,7 @@ class Embedding(keras.layers.Embedding):
         training: whether to drop.
 
     Returns:
-        (..., output_dim).
+        (..., D).
 
     Raises:
         ConfigError: if the rate is out of range.
@@ -118,26 +121,41 @@ class Embedding(keras.layers.Embedding):
         input_dim: int,
         output_dim: int,
         *arguments: Any,
+        projection: int | None = None,
         dropout: float = 0.0,
         seed: int | None = None,
         **options: Any,
     ) -> None:
         """Make the layer; the arguments are those of the class."""
         super().__init__(input_dim, output_dim, *arguments, **options)
+        self.projection = projection
+        self.kernel: Any = None
         self.dropout = checked_rate(dropout, "Embedding's dropout")
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed) if self.dropout else None
 
+    def build(self, input_shape: Any = None) -> None:
+        """Make the matrix of vectors, and that of the projection."""
+        if not self.built and self.projection is not None:
+            # Cast for a product alone, so that its gradient stays in float32.
+            self.kernel = self.add_weight(
+                shape=(self.output_dim, self.projection),
+                initializer="glorot_uniform",
+                name="projection",
+                autocast=False,
+            )
+        super().build(input_shape)
+
     def call(self, inputs: Array, training: bool = False) -> Array:
         """See the class."""
         if not training:
-            return super().call(inputs)
+            return self._projected(super().call(inputs))
         inputs = ops.cast(inputs, "int32")
         words = ops.maximum(inputs, 0)
         scale = ops.cast(inputs >= 0, self.compute_dtype)
         if self.seed_generator is not None:
             scale = scale * ops.take(self._kept(), words, axis=0)
-        return super().call(words) * ops.expand_dims(scale, -1)
+        return self._projected(super().call(words)) * ops.expand_dims(scale, -1)
 
     def rows(self, inputs: Array, training: bool = False) -> tuple[Array, Array]:
         """Vectors (V', D) and ids into them, of the shape of `inputs`: a call, undone.
@@ -145,15 +163,26 @@ class Embedding(keras.layers.Embedding):
         `vectors[ids]` is what a call returns, with the same masks.
         """
         vectors = ops.cast(ops.convert_to_tensor(self.embeddings), self.compute_dtype)
+        vectors = self._projected(vectors)
         inputs = ops.cast(inputs, "int32")
         if not training:
             return vectors, inputs
         if self.seed_generator is not None:
             kept = self._kept()
             vectors = vectors * ops.expand_dims(kept, -1)
-        none = ops.zeros((1, self.output_dim), self.compute_dtype)
+        none = ops.zeros((1, vectors.shape[-1]), self.compute_dtype)
         ids = ops.where(inputs < 0, self.input_dim, inputs)
         return ops.concatenate([vectors, none]), ids
+
+    def _projected(self, vectors: Array) -> Array:
+        if self.kernel is None:
+            return vectors
+        kernel = ops.cast(self.kernel, self.compute_dtype)
+        return ops.cast(product(vectors, kernel), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """(..., D)."""
+        return (*input_shape, self.projection or self.output_dim)
 
     def _kept(self) -> Array:
         """A mask (V,) of words: zero, or what scales the others."""
@@ -166,7 +195,12 @@ class Embedding(keras.layers.Embedding):
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs."""
-        return {**super().get_config(), "dropout": self.dropout, "seed": self.seed}
+        return {
+            **super().get_config(),
+            "projection": self.projection,
+            "dropout": self.dropout,
+            "seed": self.seed,
+        }
 
 
 class WeightDrop:

@@ -12,7 +12,7 @@ from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers import Embedding
 from keras_rnnlm.models.carried_state import CarriedState, State
 from keras_rnnlm.models.causal_lm import CausalLM
-from keras_rnnlm.models.initial_weights import assign_drawn
+from keras_rnnlm.models.initial_weights import assign_drawn, glorot
 from keras_rnnlm.models.output_layers import make_output
 
 
@@ -38,6 +38,7 @@ class BlockLM(CausalLM):
         input_dropout: float | None,
         output_dropout: float | None,
         embedding_dropout: float,
+        vector_width: int | None,
         tie_weights: bool,
         output: str,
         output_cutoffs: Any,
@@ -65,6 +66,7 @@ class BlockLM(CausalLM):
             "input_dropout": input_dropout,
             "output_dropout": output_dropout,
             "embedding_dropout": embedding_dropout,
+            "vector_width": vector_width,
             "tie_weights": tie_weights,
             "output": output,
             "output_cutoffs": None if output_cutoffs is None else list(output_cutoffs),
@@ -81,7 +83,8 @@ class BlockLM(CausalLM):
         policy = self.dtype_policy
         self.embedding = Embedding(
             vocabulary_size,
-            units,
+            units if vector_width is None else vector_width,
+            projection=None if vector_width is None else units,
             dropout=embedding_dropout,
             seed=next(seeds),
             dtype=policy,
@@ -103,6 +106,14 @@ class BlockLM(CausalLM):
             self._make_block(seed=next(seeds), dtype=policy, name=f"block{i}")
             for i in range(layers)
         ]
+        back = tie_weights and output != "mixture" and vector_width not in (None, units)
+        self.projection = (
+            keras.layers.Dense(
+                vector_width, use_bias=False, dtype=policy, name="projection"
+            )
+            if back
+            else None
+        )
         self.output_layer = make_output(
             output,
             vocabulary_size,
@@ -116,11 +127,18 @@ class BlockLM(CausalLM):
         )
         self.carried = CarriedState()
         self.build()
-        assign_drawn(self, self._draw)
+        assign_drawn(self, self._drawn)
 
     @abstractmethod
     def _make_block(self, seed: int, dtype: Any, name: str) -> Any:
         """Return a block made from the arguments."""
+
+    def _drawn(
+        self, name: str, shape: tuple[int, ...], generator: np.random.Generator
+    ) -> np.ndarray:
+        if name in ("embedding.projection", "projection.kernel"):
+            return glorot(shape, generator)
+        return self._draw(name, shape, generator)
 
     @abstractmethod
     def _draw(
@@ -138,6 +156,9 @@ class BlockLM(CausalLM):
         self.embedding.build((None, None))
         for layer in (self.input_dropout, *self.blocks, self.output_dropout):
             layer.build(shape)
+        if self.projection is not None:
+            self.projection.build(shape)
+            shape = (None, None, self.projection.units)
         matrix = [self.embedding.embeddings.shape] if self.output_layer.tied else []
         self.output_layer.build(shape, *matrix)
 
@@ -156,15 +177,18 @@ class BlockLM(CausalLM):
             x, kept = block(x, *memory, training=training)
             after.append(kept)
         x = self.output_dropout(self._finished(x), training=training)
-        return x, tuple(after)
+        return (x if self.projection is None else self.projection(x)), tuple(after)
 
     def body_weights(self) -> dict[str, Any]:
-        """See `CausalLM.body_weights`: `blocks.I.NAME`."""
-        return {
+        """See `CausalLM.body_weights`: `blocks.I.NAME`, `projection.kernel`."""
+        named = {
             f"blocks.{i}.{variable.name}": variable
             for i, block in enumerate(self.blocks)
             for variable in block.trainable_variables
         }
+        if self.projection is not None:
+            named["projection.kernel"] = self.projection.kernel
+        return named
 
 
 def _far_apart(seed: int, number: int) -> Iterator[int]:

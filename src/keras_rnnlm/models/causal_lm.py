@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_rnnlm.data.vectors import WordVectors
+from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers.kernels.one_pass import Outcome
 from keras_rnnlm.layers.word_ranks import WordRanks
 from keras_rnnlm.models.carried_state import State
@@ -111,6 +113,42 @@ class CausalLM(StreamTraining):
         targets, weights = given["targets"], given["weights"]
         found = self.cross_entropy(hidden, targets, weights, training)._asdict()
         return found if penalty is None else {**found, "penalty": penalty}
+
+    def set_vectors(self, vectors: WordVectors | Any, frozen: bool = False) -> None:
+        """Take pretrained word vectors as the embedding matrix.
+
+        Args:
+            vectors: Of `data.vectors.read_vectors`, or a matrix (vocabulary, width).
+                What the former lack is drawn from the network's seed.
+            frozen: Whether training leaves them as they are: see `freeze_vectors`.
+
+        Raises:
+            ConfigError: The matrix is of another shape.
+        """
+        given = isinstance(vectors, WordVectors)
+        matrix = vectors.matrix(self.seed) if given else np.asarray(vectors, "float32")
+        variable = self.embedding.embeddings
+        if matrix.shape != tuple(variable.shape):
+            raise ConfigError(
+                f"Expected word vectors of shape {tuple(variable.shape)} (vocabulary, "
+                f"width), received {matrix.shape}. Make the network with their width: "
+                "embedding, or vector_width for a projection to the embedding."
+            )
+        variable.assign(matrix)
+        self.freeze_vectors(frozen)
+
+    def freeze_vectors(self, frozen: bool = True) -> None:
+        """Leave the word vectors as they are in training, or train them again.
+
+        With tied weights they are the output matrix as well, which is then frozen too.
+        Compile the network afterwards: an optimizer knows the variables it was built
+        for.
+
+        Args:
+            frozen: Which of both.
+        """
+        self.embedding.embeddings.trainable = not frozen
+        self.train_function = None  # the compiled step knows the old variables
 
     def rank_words(self, counts: Any) -> None:
         """Tell an `adaptive` or `sampled` output how often each word comes.

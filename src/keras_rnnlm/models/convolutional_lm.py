@@ -33,6 +33,7 @@ class ConvolutionalLM(BlockLM):
         input_dropout: Rate on the embeddings; `dropout` when None.
         output_dropout: Rate before the output layer; `dropout` when None.
         embedding_dropout: Rate at which whole words lose their vector in a batch.
+        vector_width: Width of the embedding matrix if it is not `units`, as of `RNNLM`.
         tie_weights: Use the embedding matrix as the output matrix.
         output: `full`, `adaptive` (untied), `sampled` or `mixture`, as of `RNNLM`.
         output_cutoffs: As of `RNNLM`.
@@ -62,6 +63,7 @@ class ConvolutionalLM(BlockLM):
         input_dropout: float | None = None,
         output_dropout: float | None = None,
         embedding_dropout: float = 0.0,
+        vector_width: int | None = None,
         tie_weights: bool = True,
         output: str = "full",
         output_cutoffs: Any = None,
@@ -82,6 +84,7 @@ class ConvolutionalLM(BlockLM):
             input_dropout=input_dropout,
             output_dropout=output_dropout,
             embedding_dropout=embedding_dropout,
+            vector_width=vector_width,
             tie_weights=tie_weights,
             output=output,
             output_cutoffs=output_cutoffs,

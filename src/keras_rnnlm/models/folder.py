@@ -259,6 +259,6 @@ def _sha256(path: Path) -> str:
 
 
 def parameter_count(network: CausalLM) -> int:
-    """Return the number of trainable weights."""
-    named = named_weights(network).values()
-    return sum(math.prod(v.shape) for v in named if v.trainable)
+    """Return the number of weights that training can change, frozen ones included."""
+    named = named_weights(network).items()
+    return sum(math.prod(v.shape) for n, v in named if n != "output.order")

@@ -79,7 +79,14 @@ def _draw(
     fan_out = network.units if name.startswith("recurrent") else shape[1]
     if name == "output.latent_kernel":
         fan_out //= network.output_layer.mixtures
-    bound = np.sqrt(6.0 / (shape[0] + fan_out))
+    return glorot(shape, generator, fan_out)
+
+
+def glorot(
+    shape: tuple[int, ...], generator: np.random.Generator, fan_out: int | None = None
+) -> np.ndarray:
+    """Return a matrix of Glorot uniform numbers; `fan_out` is its width if None."""
+    bound = np.sqrt(6.0 / (shape[0] + (shape[1] if fan_out is None else fan_out)))
     return generator.uniform(-bound, bound, shape)
 
 

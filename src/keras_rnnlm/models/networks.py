@@ -62,7 +62,12 @@ def network_weights(kind: str, network: Mapping[str, Any]) -> int | None:
         else:
             kernel_width = int(network["kernel_width"])
             body = layers * convolution_weights(width, kernel_width)
-        return vocabulary * width + body + _output(network, vocabulary, width, width)
+        matrix = _matrix_width(network, width)
+        tied = bool(network["tie_weights"]) and network.get("output") != "mixture"
+        last = matrix if tied else width
+        body += width * matrix if last != width else 0
+        embedding = _embedding(network, vocabulary, width)
+        return embedding + body + _output(network, vocabulary, last, matrix)
     except (KeyError, TypeError, ValueError, IndexError, ConfigError):
         return None
 
@@ -77,13 +82,29 @@ def _recurrent(network: Mapping[str, Any]) -> int | None:
     if min(vocabulary, units, layers, embedding) < 1 or layers > _MOST_LAYERS:
         return None
     *widths, last = input_widths(connections, embedding, units, layers)
-    total = vocabulary * embedding
+    total = _embedding(network, vocabulary, embedding)
     total += sum(parameters(cell, arguments, width, units) for width in widths)
     total += attention_weights(last) if attention else 0
     if projection is not None:
         total += last * int(projection)
         last = int(projection)
-    return total + _output(network, vocabulary, last, embedding)
+    matrix = _matrix_width(network, embedding)
+    return total + _output(network, vocabulary, last, matrix)
+
+
+def _matrix_width(network: Mapping[str, Any], width: int) -> int:
+    """Return the width of the embedding matrix where what is read has `width`."""
+    given = network.get("vector_width")
+    matrix = width if given is None else int(given)
+    if matrix < 1:
+        raise ValueError("an embedding matrix without columns")
+    return matrix
+
+
+def _embedding(network: Mapping[str, Any], vocabulary: int, width: int) -> int:
+    matrix = _matrix_width(network, width)
+    projected = network.get("vector_width") is not None
+    return vocabulary * matrix + (matrix * width if projected else 0)
 
 
 def _output(

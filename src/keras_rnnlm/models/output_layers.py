@@ -3,9 +3,6 @@
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from keras_rnnlm.errors import ConfigError, nearest
 from keras_rnnlm.layers import AdaptiveOutput, MixtureOutput, Output, SampledOutput
 from keras_rnnlm.layers.adaptive import default_cutoffs
@@ -13,8 +10,6 @@ from keras_rnnlm.layers.adaptive import default_cutoffs
 KINDS = ("full", "adaptive", "sampled", "mixture")
 SAMPLES = 2048
 MIXTURES = 4
-
-_COUNTED = 1 << 22  # ids at a time
 
 
 def make_output(
@@ -76,14 +71,6 @@ def make_output(
         rate = mixture_dropout or 0.0
         return MixtureOutput(vocabulary_size, mixtures, tied, rate, seed, **options)
     return Output(vocabulary_size, tied=tied, **options)
-
-
-def token_counts(ids: NDArray[np.integer], vocabulary_size: int) -> NDArray[np.int64]:
-    """Count how often each id comes in a text, which may be memory-mapped."""
-    counts = np.zeros(vocabulary_size, np.int64)
-    for begin in range(0, len(ids), _COUNTED):
-        counts += np.bincount(ids[begin : begin + _COUNTED], minlength=vocabulary_size)
-    return counts
 
 
 def output_weights(

@@ -14,7 +14,7 @@ from keras_rnnlm.layers.kernels.native import library
 from keras_rnnlm.layers.kernels.packing import WEIGHTS, Layer, Packed, pack
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.rnn_lm import RNNLM
-from keras_rnnlm.models.weights import weight_arrays
+from keras_rnnlm.models.weights import named_weights, weight_arrays
 
 State = tuple[tuple[NDArray[np.float32], ...], ...]
 Ids = NDArray[np.int32]
@@ -163,7 +163,7 @@ def packed_copy(network: keras.Model) -> PackedNetwork | None:
         return None
     if library.target() is None:
         return None
-    values = [variable.value for variable in network.trainable_variables]
+    values = [variable.value for variable in named_weights(network).values()]
     known = _copies.get(network)
     if known is not None:
         copy, used = known
@@ -191,7 +191,9 @@ def from_state(state: Any) -> NDArray[np.float32]:
 
 def _pack(network: Any, weights: str) -> Packed:
     arrays = weight_arrays(network)
-    embedding = arrays["embedding.weight"]
+    matrix = embedding = arrays["embedding.weight"]
+    if "embedding.projection" in arrays:  # what it reads is the product
+        embedding = matrix @ arrays["embedding.projection"]
     layers = []
     for i in range(len(network.recurrent)):
         bias = arrays[f"recurrent.{i}.bias"]
@@ -206,7 +208,7 @@ def _pack(network: Any, weights: str) -> Packed:
         embedding,
         layers,
         arrays.get("projection.kernel"),
-        embedding.T if network.output_layer.tied else arrays["output.kernel"],
+        matrix.T if network.output_layer.tied else arrays["output.kernel"],
         arrays["output.bias"],
         network.cell,
         weights,

@@ -37,9 +37,11 @@ class RNNLM(CausalLM):
         units: Width of each recurrent layer.
         layers: Number of recurrent layers.
         embedding: Width of the word vectors; `units` when None.
+        vector_width: Width of the embedding matrix if it is not `embedding`, such as
+            that of pretrained vectors: a linear layer lies between. None for none.
         projection: Width of a linear layer before the output, or None. With tied
-            weights it equals `embedding`, and is added when the last layer is of
-            another width.
+            weights it equals that of the matrix, and is added when the last layer is
+            of another width.
         connections: Of the recurrent layers: `none`, `residual` or `dense`; see
             `models.connections`.
         attention: Number of past steps that a head after the last layer attends to, 0
@@ -94,6 +96,7 @@ class RNNLM(CausalLM):
         mixtures: int | None = None,
         mixture_dropout: float | None = None,
         cell_arguments: dict[str, Any] | None = None,
+        vector_width: int | None = None,
         seed: int | None = None,
         dtype: Any = None,
         name: str | None = None,
@@ -102,15 +105,17 @@ class RNNLM(CausalLM):
         # Layers cast for themselves; the weights of a loss must not become 16-bit.
         super().__init__(name=name, dtype=dtype, autocast=False)
         embedding = units if embedding is None else embedding
-        if tie_weights and projection not in (None, embedding):
+        matrix_width = embedding if vector_width is None else vector_width
+        if tie_weights and projection not in (None, matrix_width):
             raise ValueError(
-                f"Tied weights need a projection as wide as the embedding ({embedding})"
+                "Tied weights need a projection as wide as the embedding "
+                f"({matrix_width})"
                 f"; received projection={projection}. Leave it out, or set "
                 "tie_weights=False."
             )
         self._widths = input_widths(checked(connections), embedding, units, layers)
-        if tie_weights and self._widths[-1] != embedding and output != "mixture":
-            projection = embedding
+        if tie_weights and self._widths[-1] != matrix_width and output != "mixture":
+            projection = matrix_width
         self._arguments = {
             "vocabulary_size": vocabulary_size,
             "cell": cell,
@@ -118,6 +123,7 @@ class RNNLM(CausalLM):
             "units": units,
             "layers": layers,
             "embedding": embedding,
+            "vector_width": vector_width,
             "projection": projection,
             "connections": connections,
             "attention": attention,
@@ -150,7 +156,8 @@ class RNNLM(CausalLM):
 
         self.embedding = Embedding(
             vocabulary_size,
-            embedding,
+            matrix_width,
+            projection=None if vector_width is None else embedding,
             dropout=embedding_dropout,
             seed=next(seeds),
             dtype=policy,

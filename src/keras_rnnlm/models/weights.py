@@ -13,7 +13,7 @@ from keras_rnnlm.layers.word_ranks import WordRanks
 def named_weights(network: Any) -> dict[str, keras.Variable]:
     """Return the weights of a language model by stable name, in fixed order.
 
-    Names: `embedding.weight`; of an `RNNLM` `recurrent.I.kernel`,
+    Names: `embedding.weight`; `embedding.projection` where there is one; of an `RNNLM` `recurrent.I.kernel`,
     `recurrent.I.recurrent_kernel`, `recurrent.I.bias` or what a cell declares in their
     place, those of `attention` and `projection.kernel`, of other networks
     `blocks.I.NAME`; `output.kernel` (free output only; shape (width, vocabulary))
@@ -25,6 +25,8 @@ def named_weights(network: Any) -> dict[str, keras.Variable]:
     but the order.
     """
     named = {"embedding.weight": network.embedding.embeddings}
+    if network.embedding.kernel is not None:
+        named["embedding.projection"] = network.embedding.kernel
     named.update(network.body_weights())
     for variable in network.output_layer.trainable_variables:
         named[f"output.{variable.name}"] = variable

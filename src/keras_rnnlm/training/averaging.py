@@ -20,6 +20,7 @@ import numpy as np
 from keras import ops
 
 from keras_rnnlm.config import Settings
+from keras_rnnlm.models.weights import named_weights, weight_arrays
 
 NEVER = 2**30
 """The step at which an average begins that has not been begun."""
@@ -113,6 +114,38 @@ def is_triggered(figures: list[float], patience: int) -> bool:
     """
     old = figures[: -1 - patience]
     return bool(old) and figures[-1] > min(old)
+
+
+def current_weights(model: Any) -> dict[str, np.ndarray]:
+    """Return copies of the weights to keep now: averaged ones where they are."""
+    arrays = weight_arrays(model)
+    averages = averaged_variables(model.optimizer)
+    if averages is None:
+        return arrays
+    trainable = model.trainable_variables
+    by_variable = {id(v): a for v, a in zip(trainable, averages, strict=True)}
+    return {
+        # What is not trained has no average.
+        name: np.array(ops.convert_to_numpy(by_variable[id(v)].value))
+        if id(v) in by_variable
+        else arrays[name]
+        for name, v in named_weights(model).items()
+    }
+
+
+def with_weights(model: Any, arrays: dict[str, np.ndarray], function: Any) -> Any:
+    """Call a function on a model with these weights, then put its own back."""
+    if averaged_variables(model.optimizer) is None:
+        return function(model)
+    own = weight_arrays(model)
+    variables = named_weights(model)
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+    try:
+        return function(model)
+    finally:
+        for name, variable in variables.items():
+            variable.assign(own[name])
 
 
 def _inner(optimizer: Any) -> Any:

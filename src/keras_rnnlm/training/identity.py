@@ -33,7 +33,8 @@ def check_identity(stored: dict[str, Any], wanted: dict[str, Any], folder: Any) 
     # What an older version did not know, it did as the defaults say.
     known = {**Settings().to_dict(), **stored["settings"]}
     for name, value in wanted["settings"].items():
-        if known[name] != value:
+        # For one epoch is not for all of them, though 1 == True.
+        if known[name] != value or (known[name] is True) != (value is True):
             raise ResumeError(
                 f"The run in '{folder}' has {name}={known[name]}; "
                 f"this command asks for {name}={value}. Resume with the settings it "

@@ -48,14 +48,38 @@ class Members:
             states.append(_values(network))
         self.count = len(states)
         self._stack: State = jax.tree.map(lambda *values: jnp.stack(values), *states)
+        self._open: int | None = None
+        self._taken: State = ([], [], [], [])
+        self._compile()
+
+    def _compile(self) -> None:
         self._place = learning_rate_place(self.network)
         self._rates = np.array(self._stack[2][self._place], "float32")
         self._rates_changed = False
-        self._open: int | None = None
-        self._taken: State = ([], [], [], [])
         self._step = jax.jit(jax.vmap(self.network.train_step), donate_argnums=0)
         self._read = jax.jit(_read)
         self._write = jax.jit(_write, donate_argnums=0)
+
+    def change(self, change: Callable[[CausalLM], None]) -> None:
+        """Change what of all networks is trained, and by which optimizer.
+
+        Args:
+            change: Of one network; it sets which variables are trained and compiles,
+                the optimizer as new. All members get that optimizer's state and new
+                metrics, and keep everything else.
+        """
+        self.close()
+        trained, others, _, _ = _variables(self.network)
+        variables, values = [*trained, *others], [*self._stack[0], *self._stack[1]]
+        change(self.network)
+        self.network.reset_metrics()
+        states = []
+        for member in range(self.count):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value[member])
+            states.append(_values(self.network))
+        self._stack = jax.tree.map(lambda *values: jnp.stack(values), *states)
+        self._compile()
 
     def rate_setter(self, member: int) -> Callable[[float], None]:
         """Return what sets the learning rate of a member's next step and those after.

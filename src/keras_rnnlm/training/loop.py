@@ -14,13 +14,14 @@ import numpy as np
 
 from keras_rnnlm.config import Settings
 from keras_rnnlm.errors import InputError, TrainingError
-from keras_rnnlm.models.weights import named_weights, weight_arrays
+from keras_rnnlm.models.weights import named_weights
 from keras_rnnlm.program_cache import publish_programs
 from keras_rnnlm.training.averaging import (
-    averaged_variables,
     begin_average,
     begins_at,
+    current_weights,
     is_triggered,
+    with_weights,
 )
 from keras_rnnlm.training.checkpoint_writer import CheckpointWriter, Writer
 from keras_rnnlm.training.checkpoints import Checkpoint, snapshot
@@ -32,6 +33,7 @@ from keras_rnnlm.training.schedules import ClockPace, Knot, StepPace, learning_r
 from keras_rnnlm.training.signals import SignalFlag
 from keras_rnnlm.training.speed import Speed
 from keras_rnnlm.training.validation import Validator
+from keras_rnnlm.training.word_vectors import NOT_FROZEN
 
 LOG_EVERY = 50  # steps
 REPORT_EVERY = 0.25  # seconds
@@ -48,6 +50,9 @@ class TrainingLoop(keras.callbacks.Callback):
         best_step: The step they are from.
         averaged_since: Steps before the average of the weights began, or None.
         finetuned_since: Steps before the second phase began, or None.
+        frozen_until: Steps before frozen word vectors are trained.
+        released_at: Steps before they were, or None.
+        paused: Whether `fit` was left for that: see `go_on`.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class TrainingLoop(keras.callbacks.Callback):
         environment: dict[str, Any],
         set_learning_rate: Callable[[float], None] | None = None,
         writer: Writer | None = None,
+        frozen_until: float = NOT_FROZEN,
     ) -> None:
         """Set a run up at its beginning.
 
@@ -81,6 +87,7 @@ class TrainingLoop(keras.callbacks.Callback):
             set_learning_rate: Sets the rate of the next step; the model's optimizer
                 is told if absent.
             writer: Takes checkpoints; one that writes them into `folder` if absent.
+            frozen_until: Step after which word vectors are trained that are frozen.
         """
         super().__init__()
         self.settings, self.pace, self.batches = settings, pace, batches
@@ -89,6 +96,9 @@ class TrainingLoop(keras.callbacks.Callback):
         self.environment = environment
         self.set_learning_rate = set_learning_rate or self._tell_optimizer
         self.writer = CheckpointWriter(folder.path) if writer is None else writer
+        self.frozen_until = frozen_until
+        self.released_at: int | None = None
+        self.paused = False
         self.step = 0
         self.complete = False
         self.best: dict[str, np.ndarray] = {}
@@ -150,11 +160,27 @@ class TrainingLoop(keras.callbacks.Callback):
             self._keep(logs)
             self.writer.close()
             self.model.stop_training = True
-        elif self.writer.due():
+            return
+        if self.writer.due():
             self._keep(logs)
+        if self.step == self.frozen_until:
+            self.paused = self.model.stop_training = True
+
+    def go_on(self, set_learning_rate: Callable[[float], None] | None = None) -> None:
+        """Be told that the word vectors will be trained, by an optimizer as new.
+
+        Args:
+            set_learning_rate: As of the constructor.
+        """
+        self.set_learning_rate = set_learning_rate or self._tell_optimizer
+        self.released_at, self.paused = self.step, False
+        self._rate = math.nan  # to be set in any case
+        if self.averaged_since is not None:
+            self._begin_average()
+        self.reporter.note(f"The word vectors are trained from step {self.step} on.")
 
     def _finetune(self) -> None:
-        restart(self.model, self.settings, self.best or self._current_weights())
+        restart(self.model, self.settings, self.best or current_weights(self.model))
         self.finetuned_since = self.step
         self._stale = self._decays = 0
         self._rate = math.nan  # to be set in any case
@@ -192,6 +218,8 @@ class TrainingLoop(keras.callbacks.Callback):
         self.best_step = meta["best_step"]
         self.averaged_since = meta["averaged_since"]
         self.finetuned_since = meta["finetuned_since"]
+        if 0 < self.frozen_until < self.step:
+            self.released_at = int(self.frozen_until)
         self._decays = meta["decays"]
         self._figures = meta["figures"]
         self._stale = meta["stale"]
@@ -204,7 +232,7 @@ class TrainingLoop(keras.callbacks.Callback):
         self._check_weights()
         arrays = snapshot(self.model)
         if self.complete and not self.best:
-            self.best = self._current_weights()
+            self.best = current_weights(self.model)
             self.best_step = self.step
         meta = {
             "identity": self.identity,
@@ -242,9 +270,9 @@ class TrainingLoop(keras.callbacks.Callback):
         self._check_loss(logs["loss"], self.step)
         self._check_weights()
         begun = self.clock()
-        weights = self._current_weights()
+        weights = current_weights(self.model)
         try:
-            found = self._with_weights(weights, self.validator)
+            found = with_weights(self.model, weights, self.validator)
         except InputError as error:  # finite weights, but no finite probabilities
             raise self._not_a_number("validation loss", self.step) from error
         self._figures.append(found.nats_per_token)
@@ -278,37 +306,6 @@ class TrainingLoop(keras.callbacks.Callback):
         self._speed.pause(now)
         if isinstance(self.pace, ClockPace):
             self.pace.pause(now - begun)
-
-    def _current_weights(self) -> dict[str, np.ndarray]:
-        """Return copies of the weights to keep now: averaged ones where they are."""
-        arrays = weight_arrays(self.model)
-        averages = averaged_variables(self.model.optimizer)
-        if averages is None:
-            return arrays
-        trainable = self.model.trainable_variables
-        by_variable = {id(v): a for v, a in zip(trainable, averages, strict=True)}
-        return {
-            # What is not trained has no average.
-            name: np.array(keras.ops.convert_to_numpy(by_variable[id(v)].value))
-            if id(v) in by_variable
-            else arrays[name]
-            for name, v in named_weights(self.model).items()
-        }
-
-    def _with_weights(self, arrays: dict[str, np.ndarray], function: Any) -> Any:
-        """Call a function on the model with these weights, then put its own back."""
-        model = self.model
-        if averaged_variables(model.optimizer) is None:
-            return function(model)
-        own = weight_arrays(model)
-        variables = named_weights(model)
-        for name, variable in variables.items():
-            variable.assign(arrays[name])
-        try:
-            return function(model)
-        finally:
-            for name, variable in variables.items():
-                variable.assign(own[name])
 
     # -- telling ------------------------------------------------------------------
 

@@ -16,7 +16,12 @@ from keras_rnnlm.network_settings import network_arguments
 _MOMENTS = {"sgd": 1, "rmsprop": 1, "adagrad": 1, "lion": 1}
 
 
-def needed_bytes(parameters: int, vocabulary_size: int, settings: Settings) -> int:
+def needed_bytes(
+    parameters: int,
+    vocabulary_size: int,
+    settings: Settings,
+    vectors: int | None = None,
+) -> int:
     """Estimate the peak memory of a training step, in bytes.
 
     Weights, gradients, the optimizer's moments, averaged and best weights, and one
@@ -33,7 +38,7 @@ def needed_bytes(parameters: int, vocabulary_size: int, settings: Settings) -> i
     most = rows_for(words)
     chunk = 2 * min(positions, most) * words
     if positions > most:
-        chunk += vocabulary_size * (settings.embedding or settings.units)
+        chunk += vocabulary_size * (vectors or settings.embedding or settings.units)
     if settings.network == "transformer":
         # Each layer's shares of attention, kept for the gradient.
         seen = longest + settings.context
@@ -52,12 +57,22 @@ def available_bytes() -> int | None:
         return None
 
 
-def parameters_of(settings: Settings, vocabulary_size: int) -> int:
-    """Return a close estimate of the number of weights these settings build."""
+def parameters_of(
+    settings: Settings, vocabulary_size: int, vectors: int | None = None
+) -> int:
+    """Return a close estimate of the number of weights these settings build.
+
+    Args:
+        settings: Of the network.
+        vocabulary_size: Number of token ids.
+        vectors: Width of the word vectors that it begins with, if any.
+    """
+    arguments = network_arguments(settings, vectors)
     if settings.network != "rnn":
-        given = {**network_arguments(settings), "vocabulary_size": vocabulary_size}
+        given = {**arguments, "vocabulary_size": vocabulary_size}
         return network_weights(settings.network, given) or 0
-    embedding = settings.embedding or settings.units
+    embedding = arguments["embedding"] or settings.units
+    matrix = arguments["vector_width"] or embedding
     *widths, last = input_widths(
         settings.connections, embedding, settings.units, settings.layers
     )
@@ -75,22 +90,29 @@ def parameters_of(settings: Settings, vocabulary_size: int) -> int:
         settings.tie_weights,
         settings.output_cutoffs,
         settings.mixtures,
-        embedding,
+        matrix,
     )
-    return vocabulary_size * embedding + recurrent + heads + projected + output
+    projected += matrix * embedding if arguments["vector_width"] else 0
+    return vocabulary_size * matrix + recurrent + heads + projected + output
 
 
-def check_memory(settings: Settings, vocabulary_size: int, members: int = 1) -> None:
+def check_memory(
+    settings: Settings,
+    vocabulary_size: int,
+    members: int = 1,
+    vectors: int | None = None,
+) -> None:
     """Raise `ConfigError` where a training step would not fit into memory.
 
     Args:
         settings: Of the run.
         vocabulary_size: Number of token ids.
         members: Networks that take a step together.
+        vectors: Width of the word vectors that they begin with, if any.
     """
     available = available_bytes()
-    parameters = parameters_of(settings, vocabulary_size)
-    needed = members * needed_bytes(parameters, vocabulary_size, settings)
+    parameters = parameters_of(settings, vocabulary_size, vectors)
+    needed = members * needed_bytes(parameters, vocabulary_size, settings, vectors)
     if available is not None and needed > available:
         raise ConfigError(
             f"Training would take about {needed / 1e9:.1f} GB of memory for "

@@ -27,6 +27,7 @@ def model_card(report: dict[str, Any]) -> str:
         if report.get(name):
             lines.append(_row(name, report[name]))
     lines += _system(report.get("system"))
+    lines += _vectors(report.get("vectors"), settings)
     lines += [
         "",
         "Text it was trained on: "
@@ -56,6 +57,23 @@ def _system(system: dict[str, Any] | None) -> list[str]:
         "",
         f"With all that is added at evaluation: {figure}(`evaluation.json`; `rnnlm "
         "evaluate THIS_FOLDER text.txt --system`).",
+    ]
+
+
+def _vectors(vectors: dict[str, Any] | None, settings: dict[str, Any]) -> list[str]:
+    """Return a sentence on the word vectors it began with; nothing for None."""
+    if not vectors:
+        return []
+    frozen = settings["vectors_frozen"]
+    then = "trained further"
+    if frozen is True:
+        then = "left as they were"
+    elif frozen:
+        then = f"trained further after {frozen:g} epochs"
+    return [
+        "",
+        f"It began with word vectors of {vectors['width']} numbers, {then}, for "
+        f"{vectors['types_found']:,} of {vectors['types']:,} words.",
     ]
 
 

@@ -7,25 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
-from keras_rnnlm.data.encoded_text import EncodedText
-from keras_rnnlm.data.noising import Noising
-from keras_rnnlm.data.streams import SentenceBatches, StreamBatches
 from keras_rnnlm.errors import ResumeError
 from keras_rnnlm.language_model import LanguageModel, load
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.ensemble_folder import is_ensemble, member_folders
 from keras_rnnlm.models.folder import json_bytes, parameter_count, save_folder
-from keras_rnnlm.models.networks import network_class
-from keras_rnnlm.models.output_layers import token_counts
 from keras_rnnlm.models.weights import assign_weights
-from keras_rnnlm.network_settings import network_arguments
 from keras_rnnlm.plots import training_curve
 from keras_rnnlm.scoring.protocols import parse_protocol
 from keras_rnnlm.scoring.tuned_files import write_tuned
+from keras_rnnlm.training.batches import make_batches, make_noising
+from keras_rnnlm.training.building import (
+    compiled_network,
+    make_network,
+    rate_setter,
+    release_vectors,
+)
 from keras_rnnlm.training.checkpoints import (
     NAME,
     Checkpoint,
@@ -49,6 +48,12 @@ from keras_rnnlm.training.run_folder import REPORT, RunFolder
 from keras_rnnlm.training.schedules import ClockPace, Knot, StepPace
 from keras_rnnlm.training.signals import Interrupted, SignalFlag
 from keras_rnnlm.training.validation import Validator
+from keras_rnnlm.training.word_vectors import (
+    StartingVectors,
+    frozen_steps,
+    known_vectors,
+    read_starting_vectors,
+)
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,8 @@ def train(
         parse_protocol(settings.protocol)
     check_memory(settings, corpus.vocabulary_size)
     optimizer = build_optimizer(settings)
+    # Before there is a folder, since the file may be of no use.
+    vectors = None if resume else read_starting_vectors(settings, corpus, reporter)
     identity = run_identity(corpus, settings, schedule)
     folder = RunFolder(out, resume)
     try:
@@ -122,10 +129,13 @@ def train(
             check_identity(checkpoint.meta["identity"], identity, out)
             for sentence in environment_changes(checkpoint.meta["environment"]):
                 reporter.note(sentence)
+            vectors = known_vectors(checkpoint.meta["identity"])
         elif resume:
             reporter.note("There is no complete checkpoint; the run starts over.")
+            vectors = read_starting_vectors(settings, corpus, reporter)
+        identity["vectors"] = None if vectors is None else vectors.facts
         with SignalFlag() as flag:
-            run = Run(corpus, settings, folder, flag, reporter, optimizer)
+            run = Run(corpus, settings, folder, flag, reporter, optimizer, vectors)
             return run.go(checkpoint, schedule, identity, started)
     finally:
         folder.close()
@@ -141,6 +151,7 @@ class Run:
     flag: SignalFlag
     reporter: Reporter
     optimizer: Any
+    vectors: StartingVectors | None = None
 
     def go(
         self,
@@ -155,9 +166,11 @@ class Run:
         system = None
         if self.settings.system_minutes:
             system = FinalSystem(self.corpus, self.settings)
-        noising = self.noising()
+        noising = make_noising(self.settings, self.corpus)
         batches = make_batches(self.corpus.train, self.settings, noising)
-        network = self.compiled(batches)
+        frozen_until = frozen_steps(self.settings, batches.batches_per_epoch)
+        step = 0 if checkpoint is None else checkpoint.meta["step"]
+        network = self.compiled(batches, frozen=step <= frozen_until)
         valid = self.corpus.valid
         validator = None if valid is None else Validator(valid)
         final = FinalEvaluation(self.corpus, self.settings.protocol)
@@ -174,7 +187,8 @@ class Run:
             clock,
             identity,
             environment(),
-            _rate_setter(network),
+            rate_setter(network),
+            frozen_until=frozen_until,
         )
         if checkpoint is None:
             self.folder.cut_log(0)
@@ -185,9 +199,15 @@ class Run:
         self.reporter.start(self.summary(network, batches, pace, loop.step))
         if batches.note:
             self.reporter.note(batches.note)
-        if not loop.complete:
+        loop.paused = step == frozen_until
+        while not loop.complete:
+            if loop.paused:
+                release_vectors(network, self.settings)
+                loop.go_on(rate_setter(network))
             stream = make_batches(self.corpus.train, self.settings, noising, loop.step)
             network.fit(stream, epochs=1, verbose=0, callbacks=[loop])
+            if not loop.paused:
+                break
         loop.writer.close()
         if not loop.complete:
             return self._interrupted()
@@ -196,37 +216,16 @@ class Run:
         except Interrupted:
             return self._interrupted()
 
-    def noising(self) -> Noising | None:
-        """Return what replaces words in training, or None."""
-        settings = self.settings
-        if settings.noising == "none":
-            return None
-        return Noising(
-            settings.noising,
-            settings.noising_rate,
-            self.corpus.train.ids,
-            self.corpus.vocabulary_size,
-            settings.seed,
+    def compiled(self, batches: Any, frozen: bool) -> CausalLM:
+        """Return a new network, ready to be trained on such batches.
+
+        Args:
+            batches: Of the run.
+            frozen: Whether its word vectors are not trained at first.
+        """
+        return compiled_network(
+            self.settings, self.corpus, self.optimizer, batches, self.vectors, frozen
         )
-
-    def _network(self, dtype: str | None = None) -> CausalLM:
-        made = network_class(self.settings.network)
-        arguments = network_arguments(self.settings)
-        return made(self.corpus.vocabulary_size, **arguments, dtype=dtype)
-
-    def compiled(self, batches: Any) -> CausalLM:
-        """Return a new network, ready to be trained on such batches."""
-        network = self._network(self.settings.precision)
-        if self.settings.output != "full":
-            network.rank_words(
-                token_counts(self.corpus.train.ids, self.corpus.vocabulary_size)
-            )
-        network.compile(optimizer=self.optimizer, weighted_metrics=[])
-        network.optimizer.build(network.trainable_variables)
-        if self.settings.mode == "stream":
-            network.allocate_state(batches.batch_size, training=True)
-            network.allocate_state(batches.batch_size, training=False)
-        return network
 
     def pace(
         self,
@@ -286,7 +285,7 @@ class Run:
     ) -> TrainingResult:
         """Evaluate the weights to keep, and write the model folder."""
         # In float32, whatever the precision of training.
-        network = self._network()
+        network = make_network(self.settings, self.corpus, self.vectors)
         assign_weights(network, loop.best)
         figures = final.evaluate(network, self.flag.check)
         model = LanguageModel(network, self.corpus.tokenizer, self.settings.protocol)
@@ -298,7 +297,10 @@ class Run:
             "system": None if whole is None else whole.to_dict(),
             "settings": self.settings.to_dict(),
             "data": self.corpus.describe(),
-            "identity": {k: v for k, v in identity.items() if k != "settings"},
+            "vectors": identity["vectors"],
+            "identity": {
+                k: v for k, v in identity.items() if k not in ("settings", "vectors")
+            },
             "parameters": parameter_count(network),
             "loops": trained.loops(),
             "output_loop": trained.output_layer.loop,
@@ -310,6 +312,7 @@ class Run:
             "best_step": loop.best_step,
             "averaged_since": loop.averaged_since,
             "finetuned_since": loop.finetuned_since,
+            "vectors_trained_since": loop.released_at,
             "valid_estimate": _finite(loop.best_nats),
             "environment": environment(),
             "seconds": clock(),
@@ -349,33 +352,6 @@ def schedule_of(report: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
     return settings, schedule
 
 
-def make_batches(
-    text: EncodedText, settings: Settings, noising: Noising | None, start: int = 0
-) -> Any:
-    """Return the endless batches of a run from its step `start` on."""
-    if settings.mode == "sentence":
-        return SentenceBatches(
-            text,
-            settings.batch_size,
-            seed=settings.seed,
-            start=start,
-            endless=True,
-            noising=noising,
-        )
-    return StreamBatches(
-        text,
-        settings.batch_size,
-        settings.steps,
-        seed=settings.seed,
-        start=start,
-        endless=True,
-        deviation=settings.steps_deviation,
-        rotate=settings.partial_shuffle,
-        reset=settings.state_reset,
-        noising=noising,
-    )
-
-
 def _refuse_ensemble(folder: Path) -> None:
     """Raise `ResumeError` where several members are or were trained."""
     if is_ensemble(folder):
@@ -384,15 +360,6 @@ def _refuse_ensemble(folder: Path) -> None:
             f"model. Resume with --members {len(member_folders(folder))}, or train "
             "anew with another --out."
         )
-
-
-def _rate_setter(network: CausalLM) -> Callable[[float], None] | None:
-    """Let steps on JAX run without waiting; return what sets their learning rate."""
-    if keras.backend.backend() != "jax":
-        return None
-    from keras_rnnlm.training.jax_steps import PendingSteps
-
-    return PendingSteps(network).set_learning_rate
 
 
 def _finite(value: float) -> float | None:

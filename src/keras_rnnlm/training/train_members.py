@@ -15,6 +15,8 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.models.ensemble_folder import FILE, ensemble_file, member_folders
 from keras_rnnlm.models.folder import json_bytes, write_file
+from keras_rnnlm.training.batches import make_batches, make_noising
+from keras_rnnlm.training.building import release_vectors
 from keras_rnnlm.training.checkpoints import NAME, Checkpoint, restore
 from keras_rnnlm.training.ensemble_card import ensemble_card
 from keras_rnnlm.training.identity import (
@@ -35,8 +37,14 @@ from keras_rnnlm.training.reporter import Reporter, SilentReporter
 from keras_rnnlm.training.run_folder import REPORT, RunFolder
 from keras_rnnlm.training.schedules import ClockPace, StepPace
 from keras_rnnlm.training.signals import Interrupted, SignalFlag
-from keras_rnnlm.training.train import Run, TrainingResult, make_batches
+from keras_rnnlm.training.train import Run, TrainingResult
 from keras_rnnlm.training.validation import Validator
+from keras_rnnlm.training.word_vectors import (
+    StartingVectors,
+    frozen_steps,
+    known_vectors,
+    read_starting_vectors,
+)
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,9 @@ def train_members(
         for i, own in enumerate(each, 1)
     ]
     build_optimizer(settings)  # a wrong name shows before there is a folder
+    vectors = None
+    if not resume:
+        vectors = read_starting_vectors(settings, corpus, reporter, members)
     folder = RunFolder(out, resume)
     try:
         if resume:
@@ -127,11 +138,15 @@ def train_members(
             check_identity(parts[0].meta["identity"], identities[0], out)
             for sentence in environment_changes(parts[0].meta["environment"]):
                 reporter.note(sentence)
+            vectors = known_vectors(parts[0].meta["identity"])
         elif resume:
             reporter.note("There is no complete checkpoint; the run starts over.")
+            vectors = read_starting_vectors(settings, corpus, reporter, members)
+        for identity in identities:
+            identity["vectors"] = None if vectors is None else vectors.facts
         write_file(folder.path / FILE, ensemble_file([own.seed for own in each]))
         with SignalFlag() as flag:
-            run = _EnsembleRun(corpus, each, folder, flag, reporter)
+            run = _EnsembleRun(corpus, each, folder, flag, reporter, vectors)
             return run.go(parts, schedule, identities, started, resume)
     finally:
         folder.close()
@@ -147,8 +162,9 @@ class _EnsembleRun:
         folder: RunFolder,
         flag: SignalFlag,
         reporter: Reporter,
+        vectors: StartingVectors | None,
     ) -> None:
-        self.corpus, self.settings = corpus, settings
+        self.corpus, self.settings, self.vectors = corpus, settings, vectors
         self.folder, self.flag, self.reporter = folder, flag, reporter
         # What members see of a signal changes between steps only.
         self.seen = SignalFlag()
@@ -171,18 +187,32 @@ class _EnsembleRun:
         folders = [RunFolder(f, resume) for f in member_folders(self.folder.path)]
         try:
             runs = [
-                Run(self.corpus, own, folder, self.flag, told, build_optimizer(own))
+                Run(
+                    self.corpus,
+                    own,
+                    folder,
+                    self.flag,
+                    told,
+                    build_optimizer(own),
+                    self.vectors,
+                )
                 for own, folder, told in zip(
                     self.settings, folders, self.told.parts, strict=True
                 )
             ]
-            noisings = [run.noising() for run in runs]
+            noisings = [make_noising(own, self.corpus) for own in self.settings]
             batches = [
                 make_batches(self.corpus.train, own, noising)
                 for own, noising in zip(self.settings, noisings, strict=True)
             ]
+            begun = 0 if parts is None else max(p.meta["step"] for p in parts)
+            self.frozen_until = frozen_steps(
+                self.settings[0], batches[0].batches_per_epoch
+            )
+            frozen = begun <= self.frozen_until
             together = Members(
-                run.compiled(own) for run, own in zip(runs, batches, strict=True)
+                run.compiled(own, frozen)
+                for run, own in zip(runs, batches, strict=True)
             )
             final = MembersEvaluation(self.corpus, self.settings[0].protocol, len(runs))
             pace = runs[0].pace(batches[0], schedule, final, together.network, 0.0)
@@ -243,6 +273,7 @@ class _EnsembleRun:
                 identities[i],
                 environment(),
                 writer=self.writer.parts[i],
+                frozen_until=self.frozen_until,
             )
             for i, run in enumerate(runs)
         ]
@@ -257,6 +288,12 @@ class _EnsembleRun:
                 running = {i for i, loop in enumerate(loops) if not loop.complete}
                 if not running:
                     break
+                if all(loops[i].step == self.frozen_until for i in running):
+                    together.change(
+                        lambda network: release_vectors(network, self.settings[0])
+                    )
+                    for i in sorted(running):
+                        loops[i].go_on(together.rate_setter(i))
                 self.writer.begin_step()
                 for i in sorted(running):
                     loops[i].on_train_batch_begin(index)
@@ -303,7 +340,7 @@ class _EnsembleRun:
             ],
             **{
                 key: results[0].report[key]
-                for key in ("settings", "data", "identity", "parameters")
+                for key in ("settings", "data", "vectors", "identity", "parameters")
             },
             "schedule": max(
                 (result.report["schedule"] for result in results),
@@ -327,8 +364,12 @@ def _resume(loops: list[MemberLoop], parts: list[Checkpoint]) -> None:
     """Put members where a checkpoint left them."""
     pairs = list(zip(loops, parts, strict=True))
     # Those that had ended first: the schedule that all share is the others'.
+    step = max(part.meta["step"] for part in parts)
     for loop, part in sorted(pairs, key=lambda pair: not pair[1].meta["complete"]):
-        restore(loop.model, part.arrays)
+        # One that had ended while vectors were frozen has an optimizer of its own, of
+        # no use to any more: what it has reached is in its best weights.
+        if part.meta["step"] > loop.frozen_until or step <= loop.frozen_until:
+            restore(loop.model, part.arrays)
         loop.folder.cut_log(part.meta["log_size"])
         loop.resume(part)
 

@@ -1,0 +1,122 @@
+"""Settings that belong together: refused where they contradict each other.
+
+Each function takes the settings and raises `ConfigError`.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+from keras_rnnlm.errors import ConfigError, nearest
+from keras_rnnlm.setting_values import check_range, impossible
+
+NORMALIZATIONS = ("nfc", "nfkc", "accents", "quotes", "digits", "zeros")
+"""Names that `vectors_normalize` takes; `data.vector_words` says what they do."""
+
+
+def check_system(settings: Any) -> None:
+    """Check the search for what is added at evaluation."""
+    check_range("system_minutes", settings.system_minutes, 0.0, 1e6)
+    check_range("system_passes", settings.system_passes, 0, 1000)
+    if settings.system_ngram_order is not None:
+        check_range("system_ngram_order", settings.system_ngram_order, 0, 20)
+    if settings.minutes is not None and settings.system_minutes >= settings.minutes:
+        raise ConfigError(
+            "Setting 'system_minutes' is a part of 'minutes'; received "
+            f"system_minutes={settings.system_minutes:g}, minutes={settings.minutes:g}. "
+            "Give less of the one or more of the other."
+        )
+
+
+def check_output(settings: Any) -> None:
+    """Check the output layer."""
+    if settings.output == "adaptive" and settings.tie_weights:
+        raise ConfigError(
+            "Setting 'output' = adaptive has matrices of its own, of several "
+            "widths; received tie_weights = true. Set tie_weights=false."
+        )
+    for name, owner in (
+        ("output_cutoffs", "adaptive"),
+        ("output_samples", "sampled"),
+        ("mixtures", "mixture"),
+        ("mixture_dropout", "mixture"),
+    ):
+        if getattr(settings, name) is not None and settings.output != owner:
+            raise ConfigError(
+                f"Setting '{name}' goes with output={owner}; received "
+                f"output={settings.output}. Leave one of them out."
+            )
+    cutoffs = settings.output_cutoffs
+    if cutoffs is not None and (
+        not cutoffs or any(a >= b for a, b in pairwise((0, *cutoffs)))
+    ):
+        raise impossible("output_cutoffs", "rising numbers above 0", cutoffs)
+
+
+def check_averaging(settings: Any) -> None:
+    """Check averages of the weights."""
+    kind = settings.averaging_kind
+    if (kind == "ema") != (settings.average > 0):
+        raise ConfigError(
+            "Setting 'average' is the decay of averaging=ema; received "
+            f"averaging={kind}, average={settings.average:g}. Give both, such as "
+            "averaging=ema and average=0.999, or leave 'average' out."
+        )
+    if settings.average_start is None:
+        return
+    if kind not in ("ema", "swa"):
+        raise ConfigError(
+            "Setting 'average_start' goes with averaging=ema or averaging=swa; "
+            f"received averaging={kind}. Leave it out."
+        )
+    check_range("average_start", settings.average_start, 0.0, 1.0, open_end=True)
+
+
+def check_data(settings: Any) -> None:
+    """Check the order and the noise of the data."""
+    check_range("state_reset", settings.state_reset, 0.0, 1.0)
+    if settings.mode == "sentence" and (
+        settings.steps_deviation or settings.partial_shuffle or settings.state_reset
+    ):
+        raise ConfigError(
+            "Settings 'steps_deviation', 'partial_shuffle' and 'state_reset' are "
+            "about the lanes of mode=stream; received mode=sentence. Leave them "
+            "out."
+        )
+    if 4 * settings.steps_deviation > settings.steps:
+        raise impossible(
+            "steps_deviation", "at most a quarter of 'steps'", settings.steps_deviation
+        )
+    check_range("noising_rate", settings.noising_rate, 0.0, 1.0)
+    if (settings.noising == "none") != (settings.noising_rate == 0.0):
+        raise ConfigError(
+            "Settings 'noising' and 'noising_rate' belong together; received "
+            f"noising={settings.noising}, noising_rate={settings.noising_rate:g}. Give "
+            "both, such as noising=unigram and noising_rate=0.2."
+        )
+
+
+def check_vectors(settings: Any) -> None:
+    """Check word vectors to begin with."""
+    frozen = settings.vectors_frozen
+    if not isinstance(frozen, bool):
+        check_range("vectors_frozen", frozen, 0.0, 1e9)
+    for name in settings.vectors_normalize or ():
+        if name not in NORMALIZATIONS:
+            raise ConfigError(
+                "Setting 'vectors_normalize' takes some of "
+                f"{', '.join(NORMALIZATIONS)}; received '{name}'."
+                f"{nearest(name, NORMALIZATIONS)}"
+            )
+    if settings.vectors is not None:
+        return
+    for name, default in (
+        ("vectors_case", "exact"),
+        ("vectors_normalize", None),
+        ("vectors_frozen", False),
+    ):
+        if getattr(settings, name) != default:
+            raise ConfigError(
+                f"Setting '{name}' is about the file of word vectors that 'vectors' "
+                "names; received none. Give one, such as vectors=glove.6B.100d.txt, or "
+                f"leave '{name}' out."
+            )
