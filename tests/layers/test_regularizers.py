@@ -101,6 +101,30 @@ class TestEmbedding:
         mask = array(layer.compute_mask(self.words))
         np.testing.assert_array_equal(mask, self.words != 0)
 
+    def test_a_projection_behind_it(self) -> None:
+        layer = layers.Embedding(4, 8, projection=3, dropout=0.3, seed=6)
+        check_layer(
+            layer,
+            self.words,
+            output_shape=(2, 5, 3),
+            output_dtype="bfloat16",
+            weights=2,
+            masks=False,
+        )
+        layer = self.make(0.5, projection=3)
+        assert array(layer.kernel).shape == (8, 3)
+        matrix = array(layer.embeddings) @ array(layer.kernel)
+        np.testing.assert_allclose(
+            array(layer(self.words)), matrix[self.words], rtol=1e-4, atol=1e-6
+        )
+        out = array(layer(self.words, training=True))
+        scales = (out / matrix[self.words]).round(3)
+        assert set(np.unique(scales)) <= {0.0, 2.0}
+        rows, ids = layer.rows(self.words)
+        np.testing.assert_allclose(
+            array(rows)[array(ids)], matrix[self.words], rtol=1e-4, atol=1e-6
+        )
+
     def test_an_output_tied_to_it_sees_the_whole_matrix(self) -> None:
         layer, output = self.make(0.5), layers.Output(4, tied=True, use_bias=False)
         hidden = np.ones((1, 8), "float32")

@@ -380,9 +380,7 @@ def _vocabulary(
     return tokenizer, token_counts(text.ids, tokenizer.vocabulary_size)
 
 
-def _coverage_rows(
-    found: "Coverage", figures: dict[str, Any]
-) -> list[tuple[str, str]]:
+def _coverage_rows(found: "Coverage", figures: dict[str, Any]) -> list[tuple[str, str]]:
     others = [
         f"{count(number)} {how}"
         for number, how in (
