@@ -35,7 +35,10 @@ def main() -> None:
         print(json.dumps(_read(arguments)))
         return
     rows = []
-    print(f"{'file':<10}{'MB':>8}{'words':>12}{'kept':>9}{'s':>8}{'MB/s':>8}{'peak MB':>9}")
+    print(
+        f"{'file':<10}{'MB':>8}{'words':>12}{'kept':>9}{'s':>8}{'MB/s':>8}"
+        f"{'peak MB':>9}"
+    )
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         for way in arguments.ways:
             path = Path(folder) / f"vectors.{way}"
@@ -65,30 +68,31 @@ def _arguments() -> argparse.Namespace:
 
 
 def _make(path: Path, way: str, size: int, width: int) -> None:
-    """Write a file of about `size` bytes, before it is compressed."""
-    head = f"{0:>12} {width:>6}\n".encode()  # the number of words is known at the end
+    """Write a file of about `size` bytes, before it is compressed.
+
+    The compressed one is of GloVe's format, which has no header.
+    """
     words = written = 0
-    if way == "text.gz":
-        with gzip.open(path, "wb", 1) as stream:
-            for block, number in _blocks("text", width):
-                stream.write(block)
-                written, words = written + len(block), words + number
-                if written >= size:
-                    return
-    with path.open("wb") as file:
-        # A header must be right, and none of ours may begin with a space.
-        file.write(head)
-        for block, number in _blocks(way, width):
+    with gzip.open(path, "wb", 1) if way == "text.gz" else path.open("wb") as file:
+        if way != "text.gz":
+            file.write(_header(0, width))
+        for block in _blocks(way, width):
             file.write(block)
-            written, words = written + len(block), words + number
+            written, words = written + len(block), words + _BLOCK
             if written >= size:
                 break
-        file.seek(0)
-        file.write(f"{words:012d} {width:06d}\n".encode())
+        if way != "text.gz":
+            file.seek(0)
+            file.write(_header(words, width))
 
 
-def _blocks(way: str, width: int) -> Iterator[tuple[bytes, int]]:
-    """Yield vectors without end, as bytes, and how many they are.
+def _header(words: int, width: int) -> bytes:
+    """Return a first line that is as long for any number of words."""
+    return f"{words:012d} {width:06d}\n".encode()
+
+
+def _blocks(way: str, width: int) -> Iterator[bytes]:
+    """Yield 512 vectors at a time, without end.
 
     Numbers repeat after a block, words do not: only words matter to a reader.
     """
@@ -99,10 +103,7 @@ def _blocks(way: str, width: int) -> Iterator[tuple[bytes, int]]:
         bodies = [" ".join(f"{n:.5f}" for n in row).encode() + b"\n" for row in rows]
     first = 0
     while True:
-        yield (
-            b"".join(b"w%d " % (first + i) + body for i, body in enumerate(bodies)),
-            _BLOCK,
-        )
+        yield b"".join(b"w%d " % (first + i) + body for i, body in enumerate(bodies))
         first += _BLOCK
 
 
@@ -128,8 +129,9 @@ def _read(arguments: argparse.Namespace) -> dict[str, Any]:
     tally = Tally()
     # The most frequent words are the first ones of a file, the others anywhere.
     half = arguments.vocabulary // 2
-    words = [f"w{i}" for i in range(half)] + [f"w{7 * i}" for i in range(half, 2 * half)]
-    tokenizer = WordTokenizer(words, unk_is_word=False)
+    frequent = [f"w{i}" for i in range(half)]
+    others = [f"w{half + 7 * i}" for i in range(arguments.vocabulary - half)]
+    tokenizer = WordTokenizer(frequent + others, unk_is_word=False)
     begun = time.perf_counter()
     vectors = read_vectors(arguments.read, tokenizer)
     seconds = time.perf_counter() - begun

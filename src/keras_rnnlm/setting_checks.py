@@ -22,8 +22,8 @@ def check_system(settings: Any) -> None:
     if settings.minutes is not None and settings.system_minutes >= settings.minutes:
         raise ConfigError(
             "Setting 'system_minutes' is a part of 'minutes'; received "
-            f"system_minutes={settings.system_minutes:g}, minutes={settings.minutes:g}. "
-            "Give less of the one or more of the other."
+            f"system_minutes={settings.system_minutes:g}, "
+            f"minutes={settings.minutes:g}. Give less of the one or more of the other."
         )
 
 

@@ -144,7 +144,11 @@ def test_train_a_model_with_them(
 
 
 def test_slips(
-    trained: Path, english_file: Path, english_model: Path, inside: Path, capsys: Captured
+    trained: Path,
+    english_file: Path,
+    english_model: Path,
+    inside: Path,
+    capsys: Captured,
 ) -> None:
     text = str(english_file)
     for command, message in (

@@ -55,7 +55,8 @@ def gensims(path: Path, binary: bool = False, header: bool = True) -> None:
 def as_word2vec_c_does(path: Path) -> None:
     """A space before each line end of text, a line end behind each vector."""
     gensims(path)
-    path.write_bytes(path.read_bytes().replace(b"\n", b" \n").replace(b"5 \n", b"5\n", 1))
+    head, _, rest = path.read_bytes().partition(b"\n")
+    path.write_bytes(head + b"\n" + rest.replace(b"\n", b" \n"))
 
 
 def binary_with_line_ends(path: Path) -> None:
@@ -130,7 +131,7 @@ def test_numbers_are_made_of_the_vocabularys_rows_alone(
 def test_words_with_spaces(tmp_path: Path) -> None:
     """As in GloVe's file of 840 billion tokens."""
     path = tmp_path / "glove.txt"
-    path.write_text(". . . 1 2\ncat 3 4\ncat name@domain.com 5 6\n  7 8\nthe 9 0\n")
+    path.write_text(". . . 1 2\ncat 3 4\ncat name@domain.com 5 6\n 7 8\nthe 9 0\n")
     vectors = read_vectors(path, words())
     assert {w: r.tolist() for w, r in found(vectors, words()).items()} == {
         "cat": [3, 4],
@@ -244,7 +245,7 @@ def test_gensim_reads_what_is_written(name: str, tmp_path: Path) -> None:
     assert read.index_to_key == WORDS
     np.testing.assert_array_equal(read.vectors, matrix)
     before = (tmp_path / name).read_bytes()
-    with pytest.raises(InputError, match="received '' 2 times|received 'a' 2 times"):
+    with pytest.raises(InputError, match="received 'a' 2 times"):
         write_vectors(tmp_path / name, ["a", "a"], matrix[:2])
     write_vectors(tmp_path / name, WORDS, matrix)
     assert (tmp_path / name).read_bytes() == before

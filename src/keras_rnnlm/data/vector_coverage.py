@@ -58,8 +58,8 @@ class Coverage:
             f"Word vectors: {self.types_found:,} of {self.types:,} words "
             f"({share:.1%})"
         )
-        if self.tokens:
-            text += f", {self.tokens_found / self.tokens:.1%} of the text,"  # type: ignore[operator]
+        if self.tokens and self.tokens_found is not None:
+            text += f", {self.tokens_found / self.tokens:.1%} of the text,"
         text += " have one"
         if self.missing:
             named = ", ".join(word for word, _ in self.missing[:5])
@@ -79,7 +79,7 @@ def coverage_of(
         vectors: As they were read.
         tokenizer: Of the vocabulary.
         counts: (V,): how often each token comes in a text; None without one. Lower ids
-            are then taken for more frequent words, as they are in a vocabulary of words.
+            are then taken for more frequent words, as a vocabulary has them.
         most: Number of words without a vector to name.
     """
     is_word = np.ones(vectors.vocabulary_size, bool)

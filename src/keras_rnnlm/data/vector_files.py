@@ -1,14 +1,14 @@
-"""Files of word vectors as streams of entries: word2vec text and binary, GloVe, fastText.
+"""Files of word vectors as streams of entries: word2vec, GloVe, fastText's `.vec`.
 
 Of a line only the end, the number of spaces and the word are looked at, until somebody
 wants its numbers. A file takes a few megabytes of memory, whatever its size.
 
 | format | begins with | then |
 |---|---|---|
-| word2vec and fastText (`.vec`), text | a line `WORDS WIDTH` | a word and its numbers a line |
+| word2vec, fastText, text | a line `WORDS WIDTH` | a word and its numbers a line |
 | GloVe, text | | the same; a word may hold spaces |
 | word2vec, binary | a line `WORDS WIDTH` | a word, a space, float32 numbers |
-"""  # noqa: E501
+"""
 
 import gzip
 import os
@@ -100,8 +100,9 @@ class VectorFile:
             InputError: No such file, or none of these formats.
         """
         self.path = Path(path).expanduser()
-        with self._reading() as (stream, _):
-            self._head: Head = look_at(stream, str(self.path), self._plain_size())
+        with self._reading() as (stream, raw):
+            size = None if stream is not raw else os.fstat(raw.fileno()).st_size
+            self._head: Head = look_at(stream, str(self.path), size)
         self.width = self._head.width
         self.announced = self._head.announced
         self.binary = self._head.binary
@@ -236,7 +237,7 @@ class VectorFile:
             raise self._damaged(
                 place,
                 f"expected {self.width} numbers after the word '{_shown(first)}', "
-                f"found {len(others) + self.width} columns: widths differ",
+                f"found {len(others) + self.width}: widths differ",
             )
         return word.strip(b" "), len(word)
 
@@ -305,8 +306,11 @@ class VectorFile:
         with raw:
             compressed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            stream = gzip.GzipFile(fileobj=raw) if compressed else raw
-            yield cast(BinaryIO, stream), raw
+            if not compressed:
+                yield raw, raw
+                return
+            with gzip.GzipFile(fileobj=raw) as stream:
+                yield cast(BinaryIO, stream), raw
 
     def _read(self, stream: BinaryIO, size: int) -> bytes:
         try:
@@ -317,12 +321,6 @@ class VectorFile:
                 f"{self.path}: cannot be read ({reason}): it is truncated or damaged. "
                 "Get it again."
             ) from None
-
-    def _plain_size(self) -> int | None:
-        """Return the number of bytes of a file that is not compressed."""
-        with open(self.path, "rb") as file:
-            compressed = file.read(2) == b"\x1f\x8b"
-        return None if compressed else self.path.stat().st_size
 
     def _damaged(self, place: int, what: str) -> InputError:
         where = "word" if self.binary else "line"

@@ -63,7 +63,10 @@ def neighbours_in_file(
             for place in _largest(column, k + 1):
                 best[query].append((float(column[place]), names[place]))
             best[query] = sorted(best[query], key=lambda pair: -pair[0])[: k + 1]
-    return [_without_itself(word, pairs, k) for word, pairs in zip(found, best, strict=True)]
+    return [
+        _without_itself(word, pairs, k)
+        for word, pairs in zip(found, best, strict=True)
+    ]
 
 
 def neighbours_in_matrix(

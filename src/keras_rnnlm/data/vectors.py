@@ -32,7 +32,7 @@ class WordVectors:
         entries: Number of words in the file.
         duplicates: Entries of words of the vocabulary that stood in the file before;
             the first one counts.
-        not_utf8: Words of the file that are not in UTF-8, which no word can be equal to.
+        not_utf8: Words of the file that are not in UTF-8: no word is equal to them.
     """
 
     path: str

@@ -13,16 +13,16 @@ from keras_rnnlm.layers.word_ranks import WordRanks
 def named_weights(network: Any) -> dict[str, keras.Variable]:
     """Return the weights of a language model by stable name, in fixed order.
 
-    Names: `embedding.weight`; `embedding.projection` where there is one; of an `RNNLM` `recurrent.I.kernel`,
-    `recurrent.I.recurrent_kernel`, `recurrent.I.bias` or what a cell declares in their
-    place, those of `attention` and `projection.kernel`, of other networks
-    `blocks.I.NAME`; `output.kernel` (free output only; shape (width, vocabulary))
-    and `output.bias`. A mixture has `output.prior_kernel`, `output.latent_kernel` and
-    `output.latent_bias` besides. A sampled output has `output.order`, the rank of each
-    id and the id of each rank, besides; an adaptive one `output.order`,
-    `output.head_kernel`, `output.head_bias`, and `output.projection_I`,
-    `output.tail_I_kernel` and `output.tail_I_bias` of each cluster I. All are trained
-    but the order.
+    Names: `embedding.weight`, and `embedding.projection` where there is one; of an
+    `RNNLM` `recurrent.I.kernel`, `recurrent.I.recurrent_kernel`, `recurrent.I.bias` or
+    what a cell declares in their place, those of `attention` and `projection.kernel`,
+    of other networks `blocks.I.NAME`; `output.kernel` (free output only; shape (width,
+    vocabulary)) and `output.bias`. A mixture has `output.prior_kernel`,
+    `output.latent_kernel` and `output.latent_bias` besides. A sampled output has
+    `output.order`, the rank of each id and the id of each rank, besides; an adaptive
+    one `output.order`, `output.head_kernel`, `output.head_bias`, and
+    `output.projection_I`, `output.tail_I_kernel` and `output.tail_I_bias` of each
+    cluster I. All are trained but the order.
     """
     named = {"embedding.weight": network.embedding.embeddings}
     if network.embedding.kernel is not None:
