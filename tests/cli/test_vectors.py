@@ -6,7 +6,9 @@ import pytest
 from gensim.models import KeyedVectors
 
 from keras_rnnlm.cli.main import run
-from keras_rnnlm.cli.vectors import ALGORITHMS, ARCHITECTURES, CASES, FORMATS, vectors
+from keras_rnnlm.cli.vector_options import CASES, FORMATS
+from keras_rnnlm.cli.vectors import vectors
+from keras_rnnlm.cli.vectors_train import ALGORITHMS, ARCHITECTURES
 from keras_rnnlm.data import vector_training, vector_words, vector_writer
 from keras_rnnlm.language_model import load
 from tests.cli.conftest import QUICK

@@ -98,7 +98,7 @@ def train_vectors(
             f"Expected two different words or more that come {minimum_count} times, "
             f"found {frequent}. Give more text or a smaller --minimum-count."
         )
-    own = {}
+    own: dict[str, int] = {}
     if algorithm == "fasttext":
         # As much room for parts of words as there may be, not always gensim's 0.8 GB.
         own["bucket"] = min(_MOST_PARTS, _PARTS * frequent)

@@ -116,6 +116,10 @@ class Embedding(keras.layers.Embedding):
         ConfigError: if the rate is out of range.
     """
 
+    # Also while Keras's constructor builds the layer around given `weights`.
+    projection: int | None = None
+    kernel: Any = None
+
     def __init__(
         self,
         input_dim: int,
@@ -128,8 +132,12 @@ class Embedding(keras.layers.Embedding):
     ) -> None:
         """Make the layer; the arguments are those of the class."""
         super().__init__(input_dim, output_dim, *arguments, **options)
+        if projection is not None and self.built:
+            raise ConfigError(
+                "Embedding expected no weights beside a projection, received both: "
+                "assign them to `embeddings` once the layer is built."
+            )
         self.projection = projection
-        self.kernel: Any = None
         self.dropout = checked_rate(dropout, "Embedding's dropout")
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed) if self.dropout else None
