@@ -138,11 +138,11 @@ def _read(arguments: argparse.Namespace) -> dict[str, Any]:
     for _ in VectorFile(arguments.read).entries((), tally):
         pass
     return {
-        "MB": tally.bytes / 1e6,
+        "MB": tally.size / 1e6,
         "words": vectors.entries,
         "kept": len(vectors.ids),
         "seconds": seconds,
-        "MB/s": tally.bytes / 1e6 / seconds,
+        "MB/s": tally.size / 1e6 / seconds,
         "peak MB": _resident("VmHWM") / 1e6,
     }
 

@@ -83,7 +83,7 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
     "pickle": (b"\x80\x04\x95" + bytes(50), "this is a Python pickle"),
     "fastText's model": (b"\xba\x16\x4f\x2f" + bytes(50), "Give the .vec file"),
     "NumPy": (b"\x93NUMPY" + bytes(50), "this is a NumPy array"),
-    "zeros": (bytes(100), "binary file"),
+    "zeros": (bytes(100), "a word and its numbers in each line; found"),
     "no line end": (b"cat " + b"1 " * 600, "no line end|expected a line end"),
 }
 
@@ -109,7 +109,7 @@ def test_one_clear_error(
         read_vectors(path, tokenizer())
     said = str(caught.value)
     assert said.startswith(f"{path}: ")
-    assert said.endswith(".") or said.endswith(")")
+    assert said.endswith(".")
     assert "\n" not in said
 
 

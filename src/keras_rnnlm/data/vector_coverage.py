@@ -55,8 +55,7 @@ class Coverage:
         """Return them as a sentence for people."""
         share = self.types_found / self.types
         text = (
-            f"Word vectors: {self.types_found:,} of {self.types:,} words "
-            f"({share:.1%})"
+            f"Word vectors: {self.types_found:,} of {self.types:,} words ({share:.1%})"
         )
         if self.tokens and self.tokens_found is not None:
             text += f", {self.tokens_found / self.tokens:.1%} of the text,"

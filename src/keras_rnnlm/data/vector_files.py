@@ -43,13 +43,13 @@ class Tally:
     Attributes:
         entries: Words with a vector.
         not_utf8: Those of them that are not written in UTF-8.
-        bytes: Uncompressed bytes.
+        size: Uncompressed bytes.
         first: The first words.
     """
 
     entries: int = 0
     not_utf8: int = 0
-    bytes: int = 0
+    size: int = 0
     first: list[str] = field(default_factory=list)
 
     def count(self, word: bytes) -> None:
@@ -128,11 +128,11 @@ class VectorFile:
         with self._reading() as (stream, raw):
             total = os.fstat(raw.fileno()).st_size
             self._read(stream, self._head.begins)
-            tally.bytes += self._head.begins
+            tally.size += self._head.begins
 
             def block() -> bytes:
                 found = self._read(stream, _BLOCK)
-                tally.bytes += len(found)
+                tally.size += len(found)
                 if progress is not None:
                     progress(raw.tell(), total)
                 return found
@@ -328,7 +328,6 @@ class VectorFile:
             f"{self.path}: {where} {place:,}: {what}. The file is damaged there: get "
             "it again, or take that line out."
         )
-
 
 
 def _shown(word: bytes) -> str:

@@ -81,9 +81,9 @@ def look_at(stream: BinaryIO, name: str, size: int | None) -> Head:
     first, head = _line(stream, head, begins, name)
     header = _HEADER.fullmatch(first)
     if header is None:
-        kind = binary_kind(first)
-        if kind is not None:
-            raise InputError(f"{name}: {_EXPECTED}; this is {kind}. Unpack it first.")
+        binary = binary_kind(first)
+        if binary is not None:
+            raise InputError(f"{name}: {_EXPECTED}; this is {binary}. Unpack it first.")
         width = _numbers_at_end(first)
         if not 1 <= width <= MOST_WIDTH:
             raise _no_vectors(name, first)
@@ -102,17 +102,17 @@ def look_at(stream: BinaryIO, name: str, size: int | None) -> Head:
             f"{name}: line 1 announces {announced:,} words, and nothing follows it. "
             "Get the file again."
         )
-    binary = _is_binary(second, head[begins:], width)
-    if not binary and not _numbers_at_end(second):
+    floats = _is_binary(second, head[begins:], width)
+    if not floats and not _numbers_at_end(second):
         raise _no_vectors(name, second)
-    least = announced * (4 * width + 2 if binary else 2 * width + 2) - 1
+    least = announced * (4 * width + 2 if floats else 2 * width + 2) - 1
     if size is not None and begins + least > size:
         raise InputError(
             f"{name}: line 1 announces {announced:,} words with {width:,} numbers "
             f"each, which take {least:,} bytes or more; the file has {size:,}. It is "
             "truncated or damaged: get it again."
         )
-    return Head(begins, width, announced, binary, not binary and b"\t" in second)
+    return Head(begins, width, announced, floats, not floats and b"\t" in second)
 
 
 def plain_number(text: bytes) -> float:
@@ -182,12 +182,14 @@ def _more(stream: BinaryIO, head: bytes, name: str) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
-            f"{name}: cannot be read ({reason}). Get the file again."
+            f"{name}: cannot be read ({reason}): it is truncated or damaged. Get it "
+            "again."
         ) from None
 
 
 def _no_vectors(name: str, line: bytes) -> InputError:
-    shown = line[:40].decode("utf-8", "replace").strip()
+    text = line[:40].decode("utf-8", "replace").strip()
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in text)
     return InputError(
         f"{name}: {_EXPECTED}: a word and its numbers in each line; found '{shown}'. "
         "Give another file."

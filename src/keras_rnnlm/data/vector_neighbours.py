@@ -64,8 +64,7 @@ def neighbours_in_file(
                 best[query].append((float(column[place]), names[place]))
             best[query] = sorted(best[query], key=lambda pair: -pair[0])[: k + 1]
     return [
-        _without_itself(word, pairs, k)
-        for word, pairs in zip(found, best, strict=True)
+        _without_itself(word, pairs, k) for word, pairs in zip(found, best, strict=True)
     ]
 
 
@@ -136,7 +135,7 @@ def _groups(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
 def _unit(rows: Floats) -> Floats:
     """Return rows of length one; a row of zeros stays."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(lengths > 0, lengths, 1)
+    return rows / np.where(lengths > 0, lengths, np.float32(1))
 
 
 def _largest(values: Floats, k: int) -> list[int]:

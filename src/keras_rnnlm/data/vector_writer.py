@@ -57,7 +57,7 @@ def write_vectors(
             if format == "binary":
                 stream.write(key + b" " + row.tobytes())
             else:
-                numbers = " ".join(["%.9g" % number for number in row.tolist()])
+                numbers = " ".join([f"{number:.9g}" for number in row.tolist()])
                 stream.write(key + b" " + numbers.encode() + b"\n")
 
 

@@ -129,8 +129,8 @@ def read_vectors(
         seen.add(entry.word)
         takers = [taker for taker in wanted[entry.word] if kept.would_take(*taker)]
         numbers = file.numbers(entry)  # also of those not needed: they may be damaged
-        for token, rank, how in takers:
-            kept.take(token, rank, how, numbers)
+        for taker in takers:
+            kept.take(*taker, numbers)
     special = {tokenizer.eos_id, tokenizer.unk_id}
     if not any(token not in special for token in kept.tokens()):
         raise _none_found(file, tokenizer, tally)
