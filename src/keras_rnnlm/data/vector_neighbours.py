@@ -134,8 +134,10 @@ def _groups(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
 
 def _unit(rows: Floats) -> Floats:
     """Return rows of length one; a row of zeros stays."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(lengths > 0, lengths, np.float32(1))
+    lengths = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
+    lengths[lengths == 0] = 1
+    unit: Floats = rows / lengths
+    return unit
 
 
 def _largest(values: Floats, k: int) -> list[int]:

@@ -46,6 +46,13 @@ class _Averaging:
                 (), never, dtype="int32", name="average_since"
             )
 
+    def finalize_variable_values(self, variables: Any) -> None:
+        """Leave the weights as they are when `fit` returns.
+
+        Keras would put the averages in their place. A run goes on from its weights when
+        `fit` was left for a while, and knows which ones to keep at its end.
+        """
+
     def _update_model_variables_moving_average(self, variables: Any) -> None:
         since = ops.convert_to_tensor(self.average_since)
         taken = ops.cast(self.iterations, "int32") - since

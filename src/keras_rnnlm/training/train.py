@@ -200,6 +200,7 @@ class Run:
         if batches.note:
             self.reporter.note(batches.note)
         loop.paused = step == frozen_until
+        loop.set_model(network)  # `fit` would, but a run may resume in a pause
         while not loop.complete:
             if loop.paused:
                 release_vectors(network, self.settings)
