@@ -95,6 +95,24 @@ def test_a_member_that_has_ended_keeps_its_last_one(tmp_path: Path) -> None:
     assert read_parts(tmp_path, 3) is None
 
 
+def test_a_member_that_had_ended_keeps_it_when_the_others_resume(
+    tmp_path: Path,
+) -> None:
+    writer = MembersWriter(tmp_path, 2)
+    writer.parts[1].submit(checkpoint(1, 7, complete=True))
+    writer.parts[0].submit(checkpoint(0, 7))
+    writer.end_step({0, 1})
+    writer.close()
+    parts = read_parts(tmp_path, 2)
+    assert parts is not None
+    writer = MembersWriter(tmp_path, 2)
+    writer.resume(parts)
+    writer.parts[0].submit(checkpoint(0, 8))
+    writer.end_step({0})
+    writer.close()
+    assert steps_of(tmp_path) == [8, 7]
+
+
 # -- one voice ------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Runs that begin with word vectors: frozen, thawed, stopped and resumed."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from keras_rnnlm.models.weights import weight_arrays
 from keras_rnnlm.training.batches import make_batches
 from keras_rnnlm.training.identity import check_identity
 from keras_rnnlm.training.loop import TrainingLoop
+from keras_rnnlm.training.member_loop import MemberLoop
 from keras_rnnlm.training.train import TrainingResult, train
 from keras_rnnlm.training.train_members import train_members
 from keras_rnnlm.training.word_vectors import NOT_FROZEN, frozen_steps
@@ -162,6 +164,52 @@ def test_members_thaw_as_they_would_alone(
         np.testing.assert_allclose(
             found[name], values, rtol=1e-4, atol=1e-5, err_msg=name
         )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("early", [False, True])
+def test_members_go_on_from_before_and_after_they_thaw(
+    corpus: Corpus,
+    vectors: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    early: bool,
+) -> None:
+    """Also where one of them has ended while its vectors were frozen."""
+    only_on("jax")
+    options = {**SMALL, "validations": 6, "average": 0.9, "vectors": vectors}
+    batches = make_batches(corpus.train, Settings(**options), None)
+    settings = Settings(**options, vectors_frozen=5 / batches.batches_per_epoch)
+    validate, ends = TrainingLoop._validate, TrainingLoop.on_train_batch_end
+    stop = 0
+
+    def ending(self: MemberLoop, logs: Any) -> None:
+        validate(self, logs)
+        self.complete |= early and self._index == 0 and self.step >= 2
+
+    def interrupt(self: MemberLoop, batch: int, logs: Any = None) -> None:
+        if self._index == 1 and self.step == stop - 2:
+            signal.raise_signal(signal.SIGINT)  # is read after the next step
+        ends(self, batch, logs)
+
+    monkeypatch.setattr(MemberLoop, "_validate", ending)
+    monkeypatch.setattr(MemberLoop, "on_train_batch_end", interrupt)
+    whole = train_members(corpus, settings, tmp_path / "whole", 2)
+    for stop in (5, 9):
+        folder = tmp_path / "run"
+        stopped = train_members(corpus, settings, folder, 2, resume=stop > 5)
+        assert stopped.interrupted == signal.SIGINT
+    stop = 0
+    resumed = train_members(corpus, settings, tmp_path / "run", 2, resume=True)
+    for mine, wanted in zip(resumed.members, whole.members, strict=True):
+        assert mine.language_model is not None and wanted.language_model is not None
+        found = weight_arrays(mine.language_model.network)
+        for name, values in weight_arrays(wanted.language_model.network).items():
+            np.testing.assert_array_equal(found[name], values, err_msg=name)
+        for key in ("vectors_trained_since", "averaged_since", "best_step"):
+            assert mine.report[key] == wanted.report[key]
+    since = [each.report["vectors_trained_since"] for each in whole.members]
+    assert since == [None if early else 5, 5]
 
 
 def test_when_they_thaw() -> None:

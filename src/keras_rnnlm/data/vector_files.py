@@ -155,8 +155,10 @@ class VectorFile:
                     f"expected {self.width} numbers after the word, found "
                     f"{len(fields)}",
                 )
+            # `float` takes 1_0 for a number, and is twice as quick without a check.
+            number = plain_number if b"_" in entry.payload else float
             try:
-                wide = np.fromiter(map(plain_number, fields), np.float64, self.width)
+                wide = np.fromiter(map(number, fields), np.float64, self.width)
             except ValueError as error:
                 raise self._damaged(
                     entry.place, f"expected numbers after the word ({error})"

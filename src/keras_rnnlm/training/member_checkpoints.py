@@ -36,6 +36,16 @@ class MembersWriter:
         """Return whether it was time for a checkpoint when the step began."""
         return self._due
 
+    def resume(self, parts: list[Checkpoint]) -> None:
+        """Go on from checkpoints: of members that had ended, theirs remains the last.
+
+        Args:
+            parts: Of all members, as from `read_parts`.
+        """
+        for member, part in enumerate(parts):
+            if part.meta["complete"]:
+                self._latest[member] = part
+
     def begin_step(self) -> None:
         """Decide for all members whether a checkpoint is due in this step."""
         self._due = self._writer.due()

@@ -223,6 +223,7 @@ class _EnsembleRun:
                 for folder in folders:
                     folder.cut_log(0)
             else:
+                self.writer.resume(parts)
                 _resume(loops, parts)
             step = max(loop.step for loop in loops)
             summary = runs[0].summary(together.network, batches[0], pace, step)
