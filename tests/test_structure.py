@@ -71,6 +71,7 @@ def part_of(path: Path) -> str:
 
 def test_public_names() -> None:
     assert sorted(keras_rnnlm.__all__) == [
+        "Adaptation",
         "Corpus",
         "LanguageModel",
         "Perplexity",
@@ -79,6 +80,7 @@ def test_public_names() -> None:
         "TokenCrossEntropy",
         "Tokenizer",
         "WordVectors",
+        "adapt",
         "layers",
         "load",
         "read_vectors",

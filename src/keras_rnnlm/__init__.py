@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from keras_rnnlm.models.metrics import Perplexity as Perplexity
     from keras_rnnlm.models.metrics import TokenCrossEntropy as TokenCrossEntropy
     from keras_rnnlm.models.rnn_lm import RNNLM as RNNLM
+    from keras_rnnlm.training.adapt import adapt as adapt
+    from keras_rnnlm.training.adaptation import Adaptation as Adaptation
     from keras_rnnlm.training.train import train as train
 
 settle()
@@ -29,6 +31,7 @@ settle()
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Adaptation": "keras_rnnlm.training.adaptation",
     "Corpus": "keras_rnnlm.data.corpus",
     "LanguageModel": "keras_rnnlm.language_model",
     "Perplexity": "keras_rnnlm.models.metrics",
@@ -37,6 +40,7 @@ _HOMES = {
     "TokenCrossEntropy": "keras_rnnlm.models.metrics",
     "Tokenizer": "keras_rnnlm.data.tokenizers",
     "WordVectors": "keras_rnnlm.data.vectors",
+    "adapt": "keras_rnnlm.training.adapt",
     "load": "keras_rnnlm.language_model",
     "read_vectors": "keras_rnnlm.data.vectors",
     "register_cell": "keras_rnnlm.cell_registry",

@@ -15,7 +15,7 @@ from keras_rnnlm import cell_registry
 from keras_rnnlm.errors import ConfigError, nearest
 from keras_rnnlm.network_settings import check_network
 from keras_rnnlm.recipe_files import default_recipe as default_recipe
-from keras_rnnlm.recipe_files import read_recipe
+from keras_rnnlm.recipe_files import read_recipe as read_recipe
 from keras_rnnlm.recipe_files import recipe_names as recipe_names
 from keras_rnnlm.recipe_files import recipe_text as recipe_text
 from keras_rnnlm.setting_checks import (

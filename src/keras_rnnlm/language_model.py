@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import keras
 import numpy as np
@@ -16,15 +17,16 @@ from keras_rnnlm.data.vector_words import written_words
 from keras_rnnlm.data.vector_writer import write_vectors
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.generation.generator import generate, next_log_probabilities
+from keras_rnnlm.models.cache_network import CacheNetwork
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.folder import load_folder, save_folder
 from keras_rnnlm.models.packed import PackedNetwork
 from keras_rnnlm.models.weights import assign_weights, weight_arrays
+from keras_rnnlm.scoring.example import AfterExample
 from keras_rnnlm.scoring.lines import LineScore, score_lines
 from keras_rnnlm.scoring.nbest import score_nbest
 from keras_rnnlm.scoring.protocols import parse_protocol
 from keras_rnnlm.scoring.report import Report, evaluate
-from keras_rnnlm.scoring.tuned_evaluation import TunedEvaluation
 
 Source = str | os.PathLike[str] | TextFile
 
@@ -32,12 +34,12 @@ Source = str | os.PathLike[str] | TextFile
 UNITS = {"word": "word", "char": "character", "bpe": "subword", "unigram": "subword"}
 
 
-class LanguageModel(TunedEvaluation):
+class LanguageModel(AfterExample):
     """What a model folder holds: network and tokenizer together.
 
     Attributes:
-        network: The network; its weights may go on changing. After `quantize`, a
-            `PackedNetwork`.
+        network: The network; its weights may go on changing. After `quantize` a
+            `PackedNetwork`, after `with_cache` a `CacheNetwork`.
         tokenizer: The tokenizer it was trained with.
         protocol: State protocol of `evaluate` when it is given none, or None.
 
@@ -51,7 +53,7 @@ class LanguageModel(TunedEvaluation):
 
     def __init__(
         self,
-        network: CausalLM | PackedNetwork,
+        network: CausalLM | PackedNetwork | CacheNetwork,
         tokenizer: Tokenizer,
         protocol: str | None = None,
     ) -> None:
@@ -298,10 +300,9 @@ class LanguageModel(TunedEvaluation):
             FolderError: If it cannot be written.
             InputError: After `quantize`.
         """
-        if isinstance(self.network, PackedNetwork):
-            raise _has_packed_weights("save", self.network)
+        self._rnnlm("save")
         path = save_folder(
-            Path(folder), self.network, self.tokenizer, protocol=self.protocol
+            Path(folder), cast(CausalLM, self.network), self.tokenizer, self.protocol
         )
         self._write_tuned(path)
         return path
@@ -315,22 +316,27 @@ class LanguageModel(TunedEvaluation):
         return encode_files(_files(text, encoding), self.tokenizer)
 
     def _rnnlm(self, verb: str) -> CausalLM:
-        """Return `_network`, which only an unquantized model has.
+        """Return `_network`, if it is one with its own weights and nothing besides.
 
         Raises:
-            InputError: After `quantize`.
+            InputError: After `quantize` or `with_cache`.
         """
         network = self._network()
         if isinstance(network, PackedNetwork):
             raise _has_packed_weights(verb, network)
+        if isinstance(network, CacheNetwork):
+            raise InputError(
+                f"Expected a model without a cache to {verb}, received one of "
+                "`with_cache`. Use the model it was made of."
+            )
         return network
 
-    def _network(self) -> CausalLM | PackedNetwork:
+    def _network(self) -> CausalLM | PackedNetwork | CacheNetwork:
         """Return the network, or a float32 copy if it computes in fewer bits.
 
         Products in 16 bits are good enough to train with, not to report with.
         """
-        if isinstance(self.network, PackedNetwork):
+        if isinstance(self.network, PackedNetwork | CacheNetwork):
             return self.network
         if keras.backend.standardize_dtype(self.network.compute_dtype) in (
             "float32",

@@ -219,6 +219,7 @@ def test_takes_keras_configuration_and_positional_arguments(name: str) -> None:
     ours = getattr(layers, name).from_config(theirs.get_config())
     config = ours.get_config()
     assert config.pop("weight_dropout") == 0.0
+    assert config.pop("low_rank") == 0
     assert config == theirs.get_config()
     again = getattr(layers, name)(3, "relu")
     assert again.cell.activation is keras.activations.relu

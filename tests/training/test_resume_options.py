@@ -10,7 +10,8 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.models.weights import weight_arrays
 from keras_rnnlm.training.loop import TrainingLoop
-from keras_rnnlm.training.train import TrainingResult, train
+from keras_rnnlm.training.run import TrainingResult
+from keras_rnnlm.training.train import train
 
 SMALL: dict[str, Any] = {
     "units": 8,

@@ -17,7 +17,8 @@ from keras_rnnlm.models.weights import weight_arrays
 from keras_rnnlm.scoring.protocols import Protocol, segments
 from keras_rnnlm.scoring.scorer import score_segments
 from keras_rnnlm.training.loop import TrainingLoop
-from keras_rnnlm.training.train import TrainingResult, train
+from keras_rnnlm.training.run import TrainingResult
+from keras_rnnlm.training.train import train
 from keras_rnnlm.training.train_members import EnsembleResult, train_members
 from tests.conftest import only_on
 from tests.training.test_train import Listener, rows

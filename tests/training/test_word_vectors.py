@@ -19,7 +19,8 @@ from keras_rnnlm.training.batches import make_batches
 from keras_rnnlm.training.identity import check_identity
 from keras_rnnlm.training.loop import TrainingLoop
 from keras_rnnlm.training.member_loop import MemberLoop
-from keras_rnnlm.training.train import TrainingResult, train
+from keras_rnnlm.training.run import TrainingResult
+from keras_rnnlm.training.train import train
 from keras_rnnlm.training.train_members import train_members
 from keras_rnnlm.training.word_vectors import NOT_FROZEN, frozen_steps
 from tests.conftest import only_on

@@ -15,7 +15,7 @@ from keras_rnnlm.cli.wording import count, figure, table
 if TYPE_CHECKING:
     from keras_rnnlm.data.corpus import Corpus
     from keras_rnnlm.language_model import LanguageModel
-    from keras_rnnlm.training.train import TrainingResult
+    from keras_rnnlm.training.run import TrainingResult
 
 VOCABULARY_SIZE = 1000
 SPLIT = (0.92, 0.03, 0.05)  # training, validation, test

@@ -20,6 +20,7 @@ from keras_rnnlm.cli.additions import (
     working,
 )
 from keras_rnnlm.cli.base import Verb
+from keras_rnnlm.cli.example import after_example, example_options
 from keras_rnnlm.cli.figures import report_rows
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.wording import table
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     metavar="KEY=VALUE",
     help="A setting of an addition, such as dynamic.rate=0.1 or cache.weight=0.2.",
 )
+@example_options
 @click.option("--encoding", default="utf-8", show_default=True, help="Of the texts.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @import_option
@@ -82,6 +84,8 @@ def evaluate(
     encoding: str,
     as_json: bool,
     sets: tuple[str, ...],
+    example: str | None,
+    by: str,
     **asked: Any,
 ) -> None:
     """Measure how well MODEL predicts TEXT... (files, folders, or - for stdin).
@@ -100,12 +104,21 @@ def evaluate(
             err=True,
         )
     _check(asked, settings, texts, weights)
+    if (
+        example is not None
+        and by == "cache"
+        and (weights is not None or _wanted(asked))
+    ):
+        raise click.UsageError(
+            "--by cache is one of the additions, filled by the example; it does not go "
+            "with others or with --weights. Use --by dynamic, or leave them out."
+        )
     from keras_rnnlm.cli.progress import reading
     from keras_rnnlm.language_model import load
     from keras_rnnlm.program_cache import keep_programs
 
     keep_programs()
-    lm = load(model)
+    lm = after_example(load(model), example, by, encoding)
     if weights is not None:
         lm = lm.quantize(weights)
     with reading("evaluating") as progress:

@@ -5,6 +5,7 @@ import json
 import click
 
 from keras_rnnlm.cli.base import Verb
+from keras_rnnlm.cli.example import after_example, example_options
 from keras_rnnlm.cli.imports import import_option
 
 
@@ -60,6 +61,7 @@ from keras_rnnlm.cli.imports import import_option
     help="What to compute with; fewer bits take less time. `rnnlm evaluate` shows what "
     "they cost.",
 )
+@example_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @import_option
 def generate(
@@ -74,6 +76,8 @@ def generate(
     seed: int | None,
     samples: int,
     weights: str | None,
+    example: str | None,
+    by: str,
     as_json: bool,
 ) -> None:
     """Let MODEL write text, going on from a prompt if there is one."""
@@ -83,7 +87,12 @@ def generate(
     from keras_rnnlm.program_cache import keep_programs
 
     keep_programs()
-    lm = load(model)
+    if weights is not None and example is not None and by == "cache":
+        raise click.UsageError(
+            "--weights packs the network, which then has no cache; leave it out, or "
+            "use --by dynamic."
+        )
+    lm = after_example(load(model), example, by)
     if weights is not None:
         lm = lm.quantize(weights)
     if unknown := unknown_in_prompt(lm.tokenizer, prompt):

@@ -23,6 +23,7 @@ import click
 
 from keras_rnnlm import __version__
 from keras_rnnlm.allocator import keep_freed_memory
+from keras_rnnlm.cli.adapt import adapt
 from keras_rnnlm.cli.base import Session, Verbs
 from keras_rnnlm.cli.bench import bench
 from keras_rnnlm.cli.compare import compare
@@ -58,6 +59,7 @@ def rnnlm() -> None:
 for _verb in (
     demo,
     train,
+    adapt,
     evaluate,
     tune_evaluation,
     ngram,

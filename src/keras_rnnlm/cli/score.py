@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import click
 
 from keras_rnnlm.cli.base import Verb
+from keras_rnnlm.cli.example import after_example, example_options
 from keras_rnnlm.cli.imports import import_option
 
 FORMATS = ("words", "total", "jsonl")
@@ -28,9 +29,16 @@ FORMATS = ("words", "total", "jsonl")
     help="Most lines scored side by side; no score depends on it.",
 )
 @click.option("--encoding", default="utf-8", show_default=True, help="Of the file.")
+@example_options
 @import_option
 def score(
-    model: str, file: str, form: str, batch_size: int | None, encoding: str
+    model: str,
+    file: str,
+    form: str,
+    batch_size: int | None,
+    encoding: str,
+    example: str | None,
+    by: str,
 ) -> None:
     """Print how probable MODEL finds each line of FILE (- or nothing: stdin).
 
@@ -45,7 +53,7 @@ def score(
     write = formatter(form)
     files = find_files([file], encoding)  # before the model: a slip shows at once
     keep_programs()
-    lm = load(model)
+    lm = after_example(load(model), example, by, encoding)
     for found in files:
         for scored in lm.score_lines(_lines(found.blocks()), batch_size):
             click.echo(write(scored), nl=False)

@@ -18,7 +18,7 @@ from keras_rnnlm.errors import FolderError
 if TYPE_CHECKING:
     from keras_rnnlm.config import Settings
     from keras_rnnlm.data.corpus import Corpus
-    from keras_rnnlm.training.train import TrainingResult
+    from keras_rnnlm.training.run import TrainingResult
     from keras_rnnlm.training.train_members import EnsembleResult
 
 TOKENIZERS = ("char", "word", "bpe", "unigram")
@@ -163,7 +163,7 @@ def train(context: click.Context, /, **options: Any) -> int:
         else:
             result = train_members(corpus, settings, out, options["members"], **rest)
     if result.interrupted is not None:
-        return _say_interrupted(result, resume_command(context, out))
+        return say_interrupted(result, resume_command(context, out))
     if options["as_json"]:
         click.echo(json.dumps(result.report, ensure_ascii=False))
     _say_trained(result)
@@ -179,7 +179,7 @@ def free_folder(wanted: Path) -> Path:
     return folder
 
 
-def _say_interrupted(result: "TrainingResult | EnsembleResult", command: str) -> int:
+def say_interrupted(result: "TrainingResult | EnsembleResult", command: str) -> int:
     """Say how to go on with an interrupted run; return the exit code."""
     number = result.interrupted or 0
     click.echo(

@@ -57,6 +57,10 @@ class CharacterTokenizer(Tokenizer, kinds=("char",)):
         """Any place will do."""
         return last_cut_anywhere(text)
 
+    def extended(self, tokens: Sequence[str]) -> "CharacterTokenizer":
+        """See `Tokenizer`."""
+        return CharacterTokenizer([*self.tokens[1:], *tokens])
+
     def to_json(self) -> str:
         """Return a word-level model over single characters."""
         from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers

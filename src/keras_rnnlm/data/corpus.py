@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from keras_rnnlm.data.new_words import with_new_words
 from keras_rnnlm.data.parts import NAMES, Parts, hold_out_parts, split_parts
 from keras_rnnlm.data.store import EncodedText, Progress, encode_files, encode_texts
 from keras_rnnlm.data.text import (
@@ -98,6 +99,7 @@ class Corpus:
         minimum_count: int | None = None,
         vocabulary_file: str | os.PathLike[str] | None = None,
         segmenter: str | None = None,
+        new_words: int | None = None,
         seed: int = 0,
         cache: str | os.PathLike[str] | None = None,
         processes: int | None = None,
@@ -123,6 +125,8 @@ class Corpus:
             minimum_count: leave tokens out that are rarer in the training text.
             vocabulary_file: a file of words, one a line, to use as the vocabulary.
             segmenter: what finds words in text without spaces, such as "jieba".
+            new_words: add to a given tokenizer the words, or characters, that it does
+                not know and that stand this often in the training text.
             seed: for the sample that sub-word tokenizers are trained on.
             cache: folder of encoded texts; None for `$RNNLM_CACHE` or the user's own.
             processes: how many to encode with; None decides.
@@ -152,6 +156,7 @@ class Corpus:
             minimum_count=1 if minimum_count is None else minimum_count,
             vocabulary_file=vocabulary_file,
             segmenter=segmenter,
+            new_words=new_words,
             seed=seed,
             progress=progress,
         )
@@ -169,6 +174,7 @@ class Corpus:
         minimum_count: int | None = None,
         vocabulary_file: str | os.PathLike[str] | None = None,
         segmenter: str | None = None,
+        new_words: int | None = None,
         seed: int = 0,
     ) -> "Corpus":
         r"""Make a corpus of strings, in memory. Each string is a line.
@@ -186,6 +192,7 @@ class Corpus:
             minimum_count: as in `from_files`.
             vocabulary_file: as in `from_files`.
             segmenter: as in `from_files`.
+            new_words: as in `from_files`.
             seed: as in `from_files`.
 
         Raises:
@@ -212,6 +219,7 @@ class Corpus:
                 minimum_count=1 if minimum_count is None else minimum_count,
                 vocabulary_file=vocabulary_file,
                 segmenter=segmenter,
+                new_words=new_words,
                 seed=seed,
                 progress=None,
             )
@@ -223,6 +231,7 @@ def _build(
     tokenizer: str | Tokenizer,
     encode: Callable[[list[TextFile], Tokenizer], EncodedText],
     hold_out: bool,
+    new_words: int | None,
     **options: Any,
 ) -> Corpus:
     """Choose a tokenizer, split, train the tokenizer, encode, count."""
@@ -240,6 +249,12 @@ def _build(
         files = given
     if not isinstance(tokenizer, Tokenizer):
         tokenizer = train_tokenizer(files["train"], kind=kind, **options)
+    elif new_words is not None:
+        known = tokenizer.vocabulary_size
+        tokenizer = with_new_words(tokenizer, files["train"], new_words)
+        what = "characters" if kind == "char" else "words"
+        added = tokenizer.vocabulary_size - known
+        notes.append(f"New {what} in the vocabulary: {added:,}, beside {known:,}.")
     texts = {name: encode(part, tokenizer) for name, part in files.items()}
     _check_enough(texts["train"], tokenizer, chosen)
     shared = {

@@ -26,8 +26,8 @@ _BATCHES_WORTH_SHIFTING = 100
 _LONGEST_LINE = 256
 
 
-class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """A Keras data set addressed by global batch index; see the two public ones."""
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """A Keras data set addressed by global batch index; see those derived from it."""
 
     ordered: bool
     lengths_vary: bool = False
@@ -38,6 +38,7 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __init__(
         self, seed: int, start: int, endless: bool, noising: Noising | None = None
     ) -> None:
+        """Remember where the batches begin and whether they end."""
         # One worker: slicing an array costs microseconds, and more workers would
         # fetch batches that are never trained on.
         super().__init__(workers=1, use_multiprocessing=False)
@@ -91,7 +92,7 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
         return self._noising(tokens, targets, self.start + index)
 
 
-class StreamBatches(_Batches):
+class StreamBatches(Batches):
     """Contiguous lanes over a whole text, for training with carried state.
 
     The text is cut into `batch_size` lanes of equal length, one for each row of a
@@ -255,7 +256,7 @@ class StreamBatches(_Batches):
         return (random.random(self.batch_size) >= self.reset).astype(np.float32)
 
 
-class SentenceBatches(_Batches):
+class SentenceBatches(Batches):
     """Lines of like length in one batch, each from a zero state, padding masked.
 
     A line holds its line end and begins from the token before it: the line end of

@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -115,6 +115,20 @@ class Tokenizer(ABC):
         `tokenizers.Tokenizer.from_str` loads it by itself and gives the same ids. (It
         knows no segmenter: it expects the words that one found with spaces between.)
         """
+
+    def extended(self, tokens: Sequence[str]) -> "Tokenizer":
+        """Return a tokenizer that knows further words or characters, with new ids.
+
+        Args:
+            tokens: What is new, in the order of the ids, which follow the old ones.
+
+        Raises:
+            InputError: pieces of words, of which every text consists already.
+        """
+        raise InputError(
+            "Expected a tokenizer of words or characters to add to, received one of "
+            f"kind {self.kind}, whose pieces make up every word. Leave new words out."
+        )
 
     def settings(self) -> dict[str, Any]:
         """Return what the JSON format has no place for, as values JSON can hold."""

@@ -106,6 +106,11 @@ class WordTokenizer(Tokenizer, kinds=("word",)):
             text = re.sub(_LITERAL_EOS, _NOT_EOS, text)
         return text.replace("\n", f" {EOS} ").split()
 
+    def extended(self, tokens: Sequence[str]) -> "WordTokenizer":
+        """See `Tokenizer`."""
+        words = [*self.tokens[2:], *tokens]
+        return WordTokenizer(words, self.unk_is_word, self.segmenter)
+
     def vocabulary_words(self, counts: Mapping[str, int]) -> dict[str, int]:
         """Leave out of counted `words` what is no word of its own."""
         return {

@@ -14,6 +14,7 @@ from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers.cells import Cell, LoopWeights, State, Weight
 from keras_rnnlm.layers.kernels import dispatch
 from keras_rnnlm.layers.kernels.products import accumulator
+from keras_rnnlm.layers.low_rank import LowRank
 from keras_rnnlm.layers.regularizers import WeightDrop
 
 Array = Any
@@ -32,6 +33,8 @@ class CellLayer(keras.layers.Layer):
         weight_dropout: fraction to drop, one mask a call, of the weights that the cell
             names for it: the recurrent matrices, or where it has none those that read
             the input (see `WeightDrop`).
+        low_rank: rank of what is learnt beside the matrices, which then stay as they
+            are (see `LowRank`); 0 trains the matrices.
         seed: of the first weights and of weight dropout; None draws one.
         **options: those of `keras.layers.Layer`.
 
@@ -61,6 +64,7 @@ class CellLayer(keras.layers.Layer):
         return_sequences: bool = False,
         return_state: bool = False,
         weight_dropout: float = 0.0,
+        low_rank: int = 0,
         seed: int | None = None,
         **options: Any,
     ) -> None:
@@ -79,6 +83,8 @@ class CellLayer(keras.layers.Layer):
         self.return_sequences = return_sequences
         self.return_state = return_state
         self.weight_dropout = weight_dropout
+        self.low_rank = low_rank
+        self.factors = LowRank(low_rank)
         self.seed = seed
         self._first = random.randrange(2**31) if seed is None else seed
         self.weight_drop = WeightDrop(weight_dropout, seed)
@@ -101,6 +107,8 @@ class CellLayer(keras.layers.Layer):
             )
             variable.assign(values.astype("float32"))
             self.named[name] = variable
+            if len(weight.shape) == 2:
+                self.factors.add(self, name, variable, self.seed)
         self.built = True
 
     @property
@@ -160,7 +168,7 @@ class CellLayer(keras.layers.Layer):
         outside: dict[str, Array] = {}
         inside = LoopWeights({}, {}, {})
         for name, weight in self.declared.items():
-            value = ops.convert_to_tensor(self.named[name])
+            value = self.factors(name, ops.convert_to_tensor(self.named[name]))
             if weight.dropped:
                 value = self.weight_drop(value, training)
             matrix = len(weight.shape) > 1
@@ -221,6 +229,7 @@ class CellLayer(keras.layers.Layer):
             "return_sequences": self.return_sequences,
             "return_state": self.return_state,
             "weight_dropout": self.weight_dropout,
+            "low_rank": self.low_rank,
             "seed": self.seed,
         }
 

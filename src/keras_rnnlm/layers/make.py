@@ -32,8 +32,8 @@ def make_layer(
         cell: name of a cell, see `cell_registry.names`.
         arguments: settings of the cell.
         units: width of the output.
-        **options: `return_sequences`, `return_state`, `weight_dropout`, `seed` and
-            those of `keras.layers.Layer`.
+        **options: `return_sequences`, `return_state`, `weight_dropout`, `low_rank`,
+            `seed` and those of `keras.layers.Layer`.
 
     Raises:
         ConfigError: unknown cell or setting, or a value it refuses.
@@ -56,12 +56,13 @@ def initial_state(layer: Any, batch_size: Any) -> State:
 def layer_weights(layer: Any) -> dict[str, Any]:
     """The variables of a built recurrent layer by name, in fixed order."""
     if isinstance(layer, CellLayer):
-        return dict(layer.named)
+        return {**layer.named, **layer.factors.weights()}
     cell = layer.cell
     return {
         "kernel": cell.kernel,
         "recurrent_kernel": cell.recurrent_kernel,
         "bias": cell.bias,
+        **layer.factors.weights(),
     }
 
 

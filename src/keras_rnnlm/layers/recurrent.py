@@ -15,6 +15,7 @@ from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers import cells
 from keras_rnnlm.layers.kernels import dispatch
 from keras_rnnlm.layers.kernels.products import accumulator, chosen_rows, product
+from keras_rnnlm.layers.low_rank import LowRank
 from keras_rnnlm.layers.regularizers import WeightDrop
 
 Array = Any
@@ -32,9 +33,12 @@ class _KernelRNN(keras.layers.RNN):
         units: int,
         *arguments: Any,
         weight_dropout: float = 0.0,
+        low_rank: int = 0,
         **options: Any,
     ) -> None:
         super().__init__(units, *arguments, **options)
+        self.low_rank = low_rank
+        self.factors = LowRank(low_rank)
         self.weight_dropout = weight_dropout
         self.weight_drop = WeightDrop(weight_dropout, self.cell.seed)
         # Keras's layer tracks generators among its attributes, not deeper.
@@ -42,12 +46,27 @@ class _KernelRNN(keras.layers.RNN):
         self.loop: str | None = None
         # The kernels round the weights themselves, and their gradients not at all.
         self.autocast = False
-        if weight_dropout and self._needs_keras():
-            raise ConfigError(
-                f"weight_dropout expected 0 beside recurrent_dropout, "
-                f"implementation=1 with dropout, use_cudnn=True or an activation "
-                f"that is a layer, received {weight_dropout!r}: use one or the other."
-            )
+        for name, value in (
+            ("weight_dropout", weight_dropout),
+            ("low_rank", low_rank),
+        ):
+            if value and self._needs_keras():
+                raise ConfigError(
+                    f"{name} expected 0 beside recurrent_dropout, implementation=1 "
+                    "with dropout, use_cudnn=True or an activation that is a layer, "
+                    f"received {value!r}: use one or the other."
+                )
+
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        """Make the cell's weights, and the factors beside its matrices."""
+        super().build(sequences_shape, initial_state_shape)
+        for name in ("kernel", "recurrent_kernel"):
+            matrix = getattr(self.cell, name)
+            self.factors.add(self, name, matrix, self.cell.seed)
+
+    def _matrix(self, name: str) -> Array:
+        """`kernel` or `recurrent_kernel`, what was learnt beside it included."""
+        return self.factors(name, ops.convert_to_tensor(getattr(self.cell, name)))
 
     @abstractmethod
     def _equation(self) -> cells.KerasCell:
@@ -118,7 +137,7 @@ class _KernelRNN(keras.layers.RNN):
             # PyTorch would find its saved tensors changed when the variables of the
             # state are assigned, and refuse to differentiate.
             state = tuple(ops.copy(s) for s in state)
-        kernel = ops.convert_to_tensor(self.cell.kernel)
+        kernel = self._matrix("kernel")
         hidden, last = self._run(loop, inputs, kernel, mask, state, training)
         if mask is not None:
             hidden = self._masked_outputs(hidden, mask)
@@ -158,7 +177,7 @@ class _KernelRNN(keras.layers.RNN):
         """
         self.loop = loop = self.planned_loop()
         wide = accumulator(self.compute_dtype)
-        kernel = ops.convert_to_tensor(self.cell.kernel)
+        kernel = self._matrix("kernel")
         projected = product(ops.cast(vectors, self.compute_dtype), kernel)
         x = chosen_rows(projected, ops.transpose(ids, (1, 0)), self.compute_dtype)
         state = tuple(ops.cast(s, wide) for s in initial_state)
@@ -186,7 +205,7 @@ class _KernelRNN(keras.layers.RNN):
             training: whether weights are dropped.
         """
         wide = accumulator(self.compute_dtype)
-        recurrent_kernel = ops.convert_to_tensor(self.cell.recurrent_kernel)
+        recurrent_kernel = self._matrix("recurrent_kernel")
         recurrent_kernel = self.weight_drop(recurrent_kernel, training)
         bias, recurrent_bias = (
             None if b is None else ops.cast(b, wide) for b in self._biases()
@@ -235,7 +254,11 @@ class _KernelRNN(keras.layers.RNN):
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs."""
-        return {**super().get_config(), "weight_dropout": self.weight_dropout}
+        return {
+            **super().get_config(),
+            "weight_dropout": self.weight_dropout,
+            "low_rank": self.low_rank,
+        }
 
 
 @keras.saving.register_keras_serializable("keras_rnnlm")
@@ -247,6 +270,8 @@ class SimpleRNN(_KernelRNN, keras.layers.SimpleRNN):
         *arguments: as in `keras.layers.SimpleRNN`.
         weight_dropout: fraction of the recurrent matrix's elements to drop in
             training, one mask a call (see `WeightDrop`).
+        low_rank: rank of what is learnt beside the matrices, which then stay as they
+            are (see `LowRank`); 0 trains the matrices.
         **options: as in `keras.layers.SimpleRNN`.
 
     Attributes:
@@ -271,6 +296,8 @@ class LSTM(_KernelRNN, keras.layers.LSTM):
         *arguments: as in `keras.layers.LSTM`.
         weight_dropout: fraction of the recurrent matrix's elements to drop in
             training, one mask a call (see `WeightDrop`).
+        low_rank: rank of what is learnt beside the matrices, which then stay as they
+            are (see `LowRank`); 0 trains the matrices.
         **options: as in `keras.layers.LSTM`.
 
     Attributes:
@@ -295,6 +322,8 @@ class GRU(_KernelRNN, keras.layers.GRU):
         *arguments: as in `keras.layers.GRU`.
         weight_dropout: fraction of the recurrent matrix's elements to drop in
             training, one mask a call (see `WeightDrop`).
+        low_rank: rank of what is learnt beside the matrices, which then stay as they
+            are (see `LowRank`); 0 trains the matrices.
         **options: as in `keras.layers.GRU`.
 
     Attributes:

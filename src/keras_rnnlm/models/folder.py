@@ -23,7 +23,12 @@ from keras_rnnlm.errors import ConfigError, FolderError, RNNLMError, nearest
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.ensemble_folder import is_ensemble, member_folders
 from keras_rnnlm.models.networks import kind_of, network_class, network_weights
-from keras_rnnlm.models.weights import assign_weights, named_weights, weight_arrays
+from keras_rnnlm.models.weights import (
+    assign_weights,
+    merged,
+    named_weights,
+    weight_arrays,
+)
 
 FORMAT = 1
 NETWORK_FILES = ("config.json", "model.safetensors", "tokenizer.json")
@@ -52,14 +57,17 @@ def save_folder(
     """
     folder = Path(folder)
     arguments = network.get_config()
+    # What was learnt beside matrices is added to them: a folder holds plain networks.
+    left_out = ("dtype", "name", "low_rank")
     config = {
         "format": FORMAT,
         "kind": kind_of(network),
-        "network": {k: v for k, v in arguments.items() if k not in ("dtype", "name")},
+        "network": {k: v for k, v in arguments.items() if k not in left_out},
         "tokenizer": tokenizer.settings(),
         "protocol": protocol,
     }
-    arrays = weight_arrays(network) if weights is None else _contiguous(weights)
+    given = weight_arrays(network) if weights is None else weights
+    arrays = _contiguous(merged(given))
     files = {
         "config.json": json_bytes(config),
         "model.safetensors": save(arrays),

@@ -41,11 +41,12 @@ def assign_drawn(
         network: A language model with `seed`.
         draw: Gives the values of a weight by its name, its shape and a generator. It
             is not asked for those that stay as their layer makes them: an output's
-            order of words and whatever ends in `_scale`.
+            order of words, scales and low-rank factors.
     """
     generator = np.random.default_rng(network.seed)
     for name, weight in named_weights(network).items():
-        if name == "output.order" or name.endswith("_scale"):
+        own = ("_scale", "_down", "_up")
+        if name == "output.order" or name.endswith(own):
             continue
         values = draw(name, tuple(weight.shape), generator)
         weight.assign(values.astype("float32"))

@@ -138,6 +138,8 @@ def unpackable(network: keras.Model) -> str | None:
         return "is no RNNLM"
     if network.cell not in PACKABLE:
         return f"has {network.cell} cells"
+    if network.low_rank:
+        return "learns low-rank factors (saved and loaded again it has none)"
     if not isinstance(network.output_layer, Output):
         return f"has the output layer {type(network.output_layer).__name__}"
     if network.attention is not None:

@@ -63,6 +63,8 @@ class RNNLM(CausalLM):
         output_samples: Words that take part in a step of `sampled`; 2048 when None.
         mixtures: Number of softmaxes of `mixture`; 4 when None.
         mixture_dropout: Locked dropout on its latent vectors; none when None.
+        low_rank: Rank of what is learnt beside the recurrent layers' matrices, which
+            then stay as they are; 0 trains the matrices. See `layers.low_rank`.
         seed: Seed of the initial weights (the same on every backend) and of dropout;
             drawn by chance when None.
         dtype: Keras dtype policy, for example `mixed_bfloat16`.
@@ -97,6 +99,7 @@ class RNNLM(CausalLM):
         mixture_dropout: float | None = None,
         cell_arguments: dict[str, Any] | None = None,
         vector_width: int | None = None,
+        low_rank: int = 0,
         seed: int | None = None,
         dtype: Any = None,
         name: str | None = None,
@@ -140,11 +143,13 @@ class RNNLM(CausalLM):
             "output_samples": output_samples,
             "mixtures": mixtures,
             "mixture_dropout": mixture_dropout,
+            "low_rank": low_rank,
             "seed": seed,
         }
         self.vocabulary_size = vocabulary_size
         self.cell = cell
         self.units = units
+        self.low_rank = low_rank
         self.connections = connections
         # Python's generator, which keras.utils.set_random_seed seeds.
         self.seed = random.randrange(2**31) if seed is None else seed
@@ -177,6 +182,7 @@ class RNNLM(CausalLM):
                 return_sequences=True,
                 return_state=True,
                 weight_dropout=weight_dropout,
+                low_rank=low_rank,
                 seed=next(seeds),
                 dtype=policy,
                 name=f"recurrent{i}",

@@ -43,6 +43,20 @@ def weight_arrays(network: Any) -> dict[str, np.ndarray]:
     }
 
 
+def merged(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return weights in which low-rank factors are added to their matrices.
+
+    Those of a network without such factors are returned as they are.
+    """
+    names = [n for n in arrays if {f"{n}_down", f"{n}_up"} <= set(arrays)]
+    factors = {f"{name}_{part}" for name in names for part in ("down", "up")}
+    whole = {name: array for name, array in arrays.items() if name not in factors}
+    for name in names:
+        product = arrays[f"{name}_down"] @ arrays[f"{name}_up"]
+        whole[name] = whole[name] + product
+    return whole
+
+
 def assign_weights(network: Any, arrays: Mapping[str, np.ndarray]) -> None:
     """Assign all weights by name.
 

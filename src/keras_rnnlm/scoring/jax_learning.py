@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_rnnlm.models.weights import named_weights, weight_arrays
 from keras_rnnlm.scoring.learning import Arrays, DynamicSettings, Ids, Learner
 from keras_rnnlm.scoring.temperature import tempered_nats
 
@@ -73,6 +74,16 @@ class JaxLearner(Learner):
             self._rates,
         )
         return nats, hidden
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """See `Learner`."""
+        names = {id(v): name for name, v in named_weights(self._network).items()}
+        trained, _ = _variables(self._network)
+        learnt = {
+            names[id(variable)]: np.array(value, "float32", order="C")
+            for variable, value in zip(trained, self._weights, strict=True)
+        }
+        return {**weight_arrays(self._network), **learnt}
 
 
 def add_squares(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.models.weights import weight_arrays
 
 Ids = NDArray[np.int32]
 Arrays = list[Any]
@@ -55,6 +56,8 @@ class DynamicSettings:
 class Learner(ABC):
     """Weights that begin as the trained ones and change with what is read."""
 
+    _network: keras.Model
+
     @abstractmethod
     def begin(self) -> None:
         """Go back to the trained weights and a zero state."""
@@ -73,6 +76,10 @@ class Learner(ABC):
         Returns:
             Nats (temperatures, T) and hidden vectors (T, D).
         """
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """Return all weights of the network by name, as they stand."""
+        return weight_arrays(self._network)
 
     def end(self) -> None:
         """Put back what was changed; by default nothing of the network's was."""

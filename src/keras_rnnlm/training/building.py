@@ -28,36 +28,39 @@ def make_network(
     return made(corpus.vocabulary_size, **arguments, dtype=dtype)
 
 
-def compiled_network(
+def with_first_weights(
+    network: CausalLM,
     settings: Settings,
     corpus: Corpus,
-    optimizer: Any,
-    batches: Any,
     vectors: StartingVectors | None = None,
     frozen: bool = False,
 ) -> CausalLM:
-    """Return a new network with its word vectors, ready to be trained.
+    """Return a new network with its words ranked, and its word vectors.
 
     Args:
+        network: As `make_network` makes it.
         settings: Of the run.
         corpus: Its text.
-        optimizer: Made from the settings.
-        batches: Of the run.
         vectors: Word vectors to begin with.
         frozen: Whether they are not trained at first.
     """
-    network = make_network(settings, corpus, vectors, settings.precision)
     if settings.output != "full":
         network.rank_words(token_counts(corpus.train.ids, corpus.vocabulary_size))
     if vectors is not None:
         if vectors.known is not None:
             network.set_vectors(vectors.known)
         network.freeze_vectors(frozen)
+    return network
+
+
+def compile_for(
+    network: CausalLM, settings: Settings, optimizer: Any, batches: Any
+) -> None:
+    """Make a network ready to be trained on the batches of a run."""
     _compile(network, optimizer)
     if settings.mode == "stream":
         network.allocate_state(batches.batch_size, training=True)
         network.allocate_state(batches.batch_size, training=False)
-    return network
 
 
 def release_vectors(network: CausalLM, settings: Settings) -> None:

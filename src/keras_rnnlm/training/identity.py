@@ -40,6 +40,13 @@ def check_identity(stored: dict[str, Any], wanted: dict[str, Any], folder: Any) 
                 f"this command asks for {name}={value}. Resume with the settings it "
                 "was begun with, or train anew with another --out."
             )
+    for name in ("base", "adaptation"):
+        if stored.get(name) != wanted.get(name):
+            raise ResumeError(
+                f"The run in '{folder}' adapts another model, or in another way: its "
+                f"{name} differs. Resume with the command it was begun with, or adapt "
+                "anew with another --out."
+            )
     for name in ("data", "tokenizer", "vocabulary_size", "schedule"):
         if stored.get(name) != wanted[name]:
             raise ResumeError(

@@ -17,27 +17,35 @@ from keras_rnnlm.training.pending import Pending
 class PendingSteps:
     """The `train_function` of a compiled model, in place of Keras's own.
 
-    Its logs are `Pending`, and `learning_rate` is that of the steps to come.
+    Its logs are `Pending`, and what it is told of the optimizer's variables holds for
+    the steps to come.
     """
 
     def __init__(self, model: Any) -> None:
         """Take over the training step of a model whose optimizer is built."""
         model.make_train_function()
         self._function = model.train_function
-        self._place = learning_rate_place(model)
-        self._rate: Any = None
+        self._rate_place = learning_rate_place(model)
+        self._places = {id(v): i for i, v in enumerate(model.optimizer.variables)}
+        self._told: dict[int, Any] = {}
         model.train_function = self
 
     def set_learning_rate(self, rate: float) -> None:
         """Set the learning rate of the next step and those after it."""
-        self._rate = jnp.asarray(rate, "float32")
+        self._told[self._rate_place] = jnp.asarray(rate, "float32")
+
+    def assign(self, variable: Any, value: Any) -> None:
+        """Set a variable of the optimizer for the next step and those after it."""
+        self._told[self._places[id(variable)]] = jnp.asarray(value, variable.dtype)
 
     def __call__(self, state: tuple[Any, ...], iterator: Any) -> tuple[Any, Any]:
         """Take a step; see `keras.Model.make_train_function`."""
-        if self._rate is not None:
+        if self._told:
             weights, others, optimizer, metrics = state
             optimizer = list(optimizer)
-            optimizer[self._place], self._rate = self._rate, None
+            for place, value in self._told.items():
+                optimizer[place] = value
+            self._told = {}
             state = (weights, others, optimizer, metrics)
         logs, state = self._function(state, iterator)
         return {name: Pending(value) for name, value in logs.items()}, state

@@ -1,6 +1,7 @@
 """From settings to an optimizer of Keras."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -23,8 +24,14 @@ def optimizer_names() -> dict[str, type]:
     }
 
 
-def build_optimizer(settings: Settings) -> Any:
+def build_optimizer(
+    settings: Settings, of_kind: Callable[[Any], Any] = one_pass_kind
+) -> Any:
     """Create the optimizer that the settings name.
+
+    Args:
+        settings: Of the run.
+        of_kind: From Keras's class to the one that is made.
 
     Raises:
         ConfigError: Unknown name, or a setting that this optimizer does not have.
@@ -61,7 +68,7 @@ def build_optimizer(settings: Settings) -> Any:
             raise ConfigError(
                 f"The optimizer '{settings.optimizer}' has no '{name}'; leave it out."
             )
-    kind = one_pass_kind(kind)
+    kind = of_kind(kind)
     averages = settings.averaging_kind
     if averages == "none":
         return kind(**arguments)

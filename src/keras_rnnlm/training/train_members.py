@@ -34,10 +34,10 @@ from keras_rnnlm.training.members_evaluation import MembersEvaluation
 from keras_rnnlm.training.memory import check_memory
 from keras_rnnlm.training.optimizers import build_optimizer
 from keras_rnnlm.training.reporter import Reporter, SilentReporter
+from keras_rnnlm.training.run import Run, TrainingResult
 from keras_rnnlm.training.run_folder import REPORT, RunFolder
 from keras_rnnlm.training.schedules import ClockPace, StepPace
 from keras_rnnlm.training.signals import Interrupted, SignalFlag
-from keras_rnnlm.training.train import Run, TrainingResult
 from keras_rnnlm.training.validation import Validator
 from keras_rnnlm.training.word_vectors import (
     StartingVectors,

@@ -1,0 +1,84 @@
+"""Matrices that stay as they are and learn a product of low rank beside them."""
+
+from typing import Any
+
+from keras import initializers, ops
+
+from keras_rnnlm.errors import ConfigError
+
+Array = Any
+
+
+class LowRank:
+    """W + A B with W fixed, A (rows, R) and B (R, columns) trained.
+
+    Hu et al. (2021), "LoRA: Low-rank adaptation of large language models", for the
+    matrices of recurrent layers. B begins at zero, so that nothing changes at first.
+    The sum is made once a call, before the loop over time: every kernel runs on it, and
+    it costs what one product of small matrices costs. There is no scale beside A B: it
+    would change the learning rate alone.
+
+    Args:
+        rank: R, above 0; or 0 for matrices that learn as usual.
+
+    Attributes:
+        rank: R.
+        factors: A and B of each matrix by the matrix's name.
+
+    Raises:
+        ConfigError: for a rank below 0.
+    """
+
+    def __init__(self, rank: int) -> None:
+        """Remember the rank; `add` makes the factors."""
+        if rank < 0:
+            raise ConfigError(
+                f"low_rank expected 0 or more, received {rank}: give a small rank, "
+                "such as 8, or 0 to train whole matrices."
+            )
+        self.rank = rank
+        self.factors: dict[str, tuple[Any, Any]] = {}
+
+    def add(self, layer: Any, name: str, matrix: Any, seed: int | None) -> None:
+        """Give a matrix of a layer, which is being built, its factors.
+
+        Args:
+            layer: The layer, which will own them.
+            name: Of the matrix.
+            matrix: Its variable (rows, columns); it is no longer trained.
+            seed: Of A.
+
+        Raises:
+            ConfigError: for a rank that is not below both sides of the matrix.
+        """
+        if not self.rank:
+            return
+        rows, columns = matrix.shape
+        if self.rank >= min(rows, columns):
+            raise ConfigError(
+                f"low_rank expected a rank below {min(rows, columns)}, since {name} is "
+                f"{rows} by {columns}, received {self.rank}: give a smaller one."
+            )
+        matrix.trainable = False
+        drawn = initializers.RandomNormal(stddev=rows**-0.5, seed=seed)
+        down = layer.add_weight(
+            shape=(rows, self.rank), initializer=drawn, name=f"{name}_down"
+        )
+        up = layer.add_weight(
+            shape=(self.rank, columns), initializer="zeros", name=f"{name}_up"
+        )
+        self.factors[name] = down, up
+
+    def __call__(self, name: str, matrix: Array) -> Array:
+        """The matrix of a name as a call uses it."""
+        if name not in self.factors:
+            return matrix
+        down, up = (ops.convert_to_tensor(factor) for factor in self.factors[name])
+        return matrix + ops.matmul(down, up)
+
+    def weights(self) -> dict[str, Any]:
+        """The factors' variables: `NAME_down` and `NAME_up` of each matrix."""
+        named = {}
+        for name, (down, up) in self.factors.items():
+            named[f"{name}_down"], named[f"{name}_up"] = down, up
+        return named

@@ -1,0 +1,293 @@
+"""A run: set up, trained on `fit`, evaluated, written; `train` begins or resumes it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_rnnlm.config import Settings
+from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.data.noising import Noising
+from keras_rnnlm.language_model import LanguageModel
+from keras_rnnlm.models.causal_lm import CausalLM
+from keras_rnnlm.models.folder import json_bytes, parameter_count, save_folder
+from keras_rnnlm.models.weights import assign_weights
+from keras_rnnlm.plots import training_curve
+from keras_rnnlm.scoring.tuned_files import write_tuned
+from keras_rnnlm.training.batches import make_batches, make_noising
+from keras_rnnlm.training.building import (
+    compile_for,
+    make_network,
+    rate_setter,
+    release_vectors,
+    with_first_weights,
+)
+from keras_rnnlm.training.checkpoints import (
+    NAME,
+    Checkpoint,
+    restore,
+)
+from keras_rnnlm.training.final_evaluation import FinalEvaluation
+from keras_rnnlm.training.final_system import FinalSystem
+from keras_rnnlm.training.identity import (
+    environment,
+)
+from keras_rnnlm.training.loop import TrainingLoop, wall_clock
+from keras_rnnlm.training.model_card import model_card
+from keras_rnnlm.training.reporter import Reporter
+from keras_rnnlm.training.run_folder import REPORT, RunFolder
+from keras_rnnlm.training.schedules import ClockPace, Knot, StepPace
+from keras_rnnlm.training.signals import Interrupted, SignalFlag
+from keras_rnnlm.training.validation import Validator
+from keras_rnnlm.training.word_vectors import (
+    StartingVectors,
+    frozen_steps,
+)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run left behind.
+
+    Attributes:
+        folder: The model folder.
+        report: What `report.json` holds; empty after an interruption.
+        language_model: The model; None after an interruption.
+        interrupted: Number of the signal that stopped the run, or None.
+    """
+
+    folder: Path
+    report: dict[str, Any]
+    language_model: LanguageModel | None
+    interrupted: int | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run is made of, and its parts."""
+
+    corpus: Corpus
+    settings: Settings
+    folder: RunFolder
+    flag: SignalFlag
+    reporter: Reporter
+    optimizer: Any
+    vectors: StartingVectors | None = None
+
+    def go(
+        self,
+        checkpoint: Checkpoint | None,
+        schedule: dict[str, Any] | None,
+        identity: dict[str, Any],
+        started: float,
+    ) -> TrainingResult:
+        """Set up, train, evaluate, write."""
+        spent = 0.0 if checkpoint is None else checkpoint.meta["seconds"]
+        clock = wall_clock(spent, started)
+        system = None
+        if self.settings.system_minutes:
+            system = FinalSystem(self.corpus, self.settings)
+        noising = make_noising(self.settings, self.corpus)
+        batches = self.batches(noising)
+        frozen_until = frozen_steps(self.settings, batches.batches_per_epoch)
+        step = 0 if checkpoint is None else checkpoint.meta["step"]
+        network = self.compiled(batches, frozen=step <= frozen_until)
+        valid = self.corpus.valid
+        validator = None if valid is None else Validator(valid)
+        final = FinalEvaluation(self.corpus, self.settings.protocol)
+        reserve = 0.0 if system is None else system.seconds
+        pace = self.pace(batches, schedule, final, network, reserve)
+        loop = TrainingLoop(
+            self.settings,
+            pace,
+            batches,
+            self.folder,
+            self.flag,
+            self.reporter,
+            validator,
+            clock,
+            identity,
+            environment(),
+            rate_setter(network),
+            frozen_until=frozen_until,
+        )
+        if checkpoint is None:
+            self.folder.cut_log(0)
+        else:
+            restore(network, checkpoint.arrays)
+            self.folder.cut_log(checkpoint.meta["log_size"])
+            loop.resume(checkpoint)
+        self.reporter.start(self.summary(network, batches, pace, loop.step))
+        if batches.note:
+            self.reporter.note(batches.note)
+        loop.paused = step == frozen_until
+        loop.set_model(network)  # `fit` would, but a run may resume in a pause
+        while not loop.complete:
+            if loop.paused:
+                release_vectors(network, self.settings)
+                loop.go_on(rate_setter(network))
+            stream = self.batches(noising, loop.step)
+            callbacks = [*self.callbacks(network, loop), loop]
+            network.fit(stream, epochs=1, verbose=0, callbacks=callbacks)
+            if not loop.paused:
+                break
+        loop.writer.close()
+        if not loop.complete:
+            return self._interrupted()
+        try:
+            return self.finish(loop, final, system, clock, identity, network)
+        except Interrupted:
+            return self._interrupted()
+
+    def batches(self, noising: Noising | None, start: int = 0) -> Any:
+        """Return the endless batches of the run from its step `start` on."""
+        return make_batches(self.corpus.train, self.settings, noising, start)
+
+    def network(self, dtype: str | None = None) -> CausalLM:
+        """Return a new network of the run's shape."""
+        return make_network(self.settings, self.corpus, self.vectors, dtype)
+
+    def begun(self, frozen: bool) -> CausalLM:
+        """Return the network as training begins with it.
+
+        Args:
+            frozen: Whether its word vectors are not trained at first.
+        """
+        network = self.network(self.settings.precision)
+        return with_first_weights(
+            network, self.settings, self.corpus, self.vectors, frozen
+        )
+
+    def compiled(self, batches: Any, frozen: bool) -> CausalLM:
+        """Return the network, ready to be trained on such batches."""
+        network = self.begun(frozen)
+        compile_for(network, self.settings, self.optimizer, batches)
+        return network
+
+    def callbacks(self, network: CausalLM, loop: TrainingLoop) -> list[Any]:
+        """Return what else of `fit` is told of every step; nothing here."""
+        return []
+
+    def kept(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the weights of the model from those that training kept."""
+        return arrays
+
+    def more_figures(self, network: CausalLM) -> dict[str, Any]:
+        """Return what the report of a trained network has besides; nothing here."""
+        return {}
+
+    def pace(
+        self,
+        batches: Any,
+        schedule: dict[str, Any] | None,
+        final: FinalEvaluation,
+        network: CausalLM,
+        reserve: float,
+    ) -> StepPace | ClockPace:
+        """Return what turns steps into progress; `reserve` in seconds is left over."""
+        settings = self.settings
+        if schedule is not None:
+            knots = [Knot(*knot) for knot in schedule["knots"]]
+            return StepPace(schedule["steps"], knots)
+        if settings.minutes is not None:
+            reserve += final.estimated_seconds(network)
+            return ClockPace(max(1.0, 60.0 * settings.minutes - reserve))
+        steps = settings.max_steps or settings.epochs * batches.batches_per_epoch
+        return StepPace(steps)
+
+    def summary(
+        self, network: CausalLM, batches: Any, pace: StepPace | ClockPace, step: int
+    ) -> dict[str, Any]:
+        """Return what `Reporter.start` is told."""
+        settings = self.settings
+        return {
+            "cell": settings.cell if settings.network == "rnn" else settings.network,
+            "units": settings.units,
+            "layers": settings.layers,
+            "parameters": parameter_count(network),
+            "vocabulary_size": self.corpus.vocabulary_size,
+            "tokenizer": self.corpus.tokenizer.kind,
+            "train_tokens": self.corpus.train.counts.tokens_predicted,
+            "batch_size": batches.batch_size,
+            "steps": getattr(batches, "steps", None),
+            "precision": settings.precision,
+            "loops": network.planned_loops(),
+            "output_loop": network.output_layer.planned_loop(),
+            "device": environment()["device"],
+            "minutes": settings.minutes,
+            "max_steps": pace.steps if isinstance(pace, StepPace) else None,
+            "resumed_at": step,
+            "folder": str(self.folder.path),
+        }
+
+    def _interrupted(self) -> TrainingResult:
+        return TrainingResult(self.folder.path, {}, None, self.flag.number)
+
+    def finish(
+        self,
+        loop: TrainingLoop,
+        final: FinalEvaluation,
+        system: FinalSystem | None,
+        clock: Callable[[], float],
+        identity: dict[str, Any],
+        trained: CausalLM,
+    ) -> TrainingResult:
+        """Evaluate the weights to keep, and write the model folder."""
+        # In float32, whatever the precision of training.
+        network = self.network()
+        assign_weights(network, self.kept(loop.best))
+        figures = final.evaluate(network, self.flag.check)
+        model = LanguageModel(network, self.corpus.tokenizer, self.settings.protocol)
+        whole = None
+        if system is not None:
+            whole = system.measure(model, self.flag.check, self.reporter.note)
+        report = {
+            **figures,
+            **self.more_figures(network),
+            "system": None if whole is None else whole.to_dict(),
+            "settings": self.settings.to_dict(),
+            "data": self.corpus.describe(),
+            "vectors": identity["vectors"],
+            "identity": {
+                k: v for k, v in identity.items() if k not in ("settings", "vectors")
+            },
+            "parameters": parameter_count(network),
+            "loops": trained.loops(),
+            "output_loop": trained.output_layer.loop,
+            "schedule": {
+                "steps": loop.step,
+                "knots": [[k.step, k.progress, k.rate] for k in loop.pace.knots],
+            },
+            "epochs": loop.step / loop.batches.batches_per_epoch,
+            "best_step": loop.best_step,
+            "averaged_since": loop.averaged_since,
+            "finetuned_since": loop.finetuned_since,
+            "vectors_trained_since": loop.released_at,
+            "valid_estimate": _finite(loop.best_nats),
+            "environment": environment(),
+            "seconds": clock(),
+        }
+        training_curve(self.folder.history(), self.folder.path / "curve.png")
+        report["seconds"] = round(clock(), 3)
+        save_folder(
+            self.folder.path,
+            network,
+            self.corpus.tokenizer,
+            protocol=self.settings.protocol,
+            extra={
+                REPORT: json_bytes(report),
+                "README.md": model_card(report).encode(),
+            },
+        )
+        if whole is not None:
+            write_tuned(self.folder.path, whole.tuned, self.corpus.tokenizer)
+        (self.folder.path / NAME).unlink(missing_ok=True)
+        self.reporter.finish(report)
+        return TrainingResult(self.folder.path, report, model)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

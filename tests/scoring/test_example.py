@@ -1,0 +1,87 @@
+"""A model after an example: by learning from it, or by a cache that it fills."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.errors import InputError
+from keras_rnnlm.language_model import LanguageModel
+from keras_rnnlm.models.rnn_lm import RNNLM
+from keras_rnnlm.models.weights import weight_arrays
+from keras_rnnlm.scoring.cache import CacheSettings
+from keras_rnnlm.scoring.learning import DynamicSettings
+
+LINES = ["a b c d", "d c b a", "a a b b c"]
+EXAMPLE = "c a c a c a d d\n"
+
+
+@pytest.fixture
+def lm() -> LanguageModel:
+    tokenizer = Corpus.from_texts(LINES, tokenizer="word").tokenizer
+    network = RNNLM(tokenizer.vocabulary_size, units=8, layers=1, seed=0)
+    return LanguageModel(network, tokenizer)
+
+
+def test_learning_is_gradient_descent_on_the_example(lm: LanguageModel) -> None:
+    before = weight_arrays(lm.network)
+    ids = np.append(lm.tokenizer.start_id, lm.tokenizer.encode(EXAMPLE))
+    learnt = lm.learn_from(EXAMPLE, DynamicSettings(rate=0.3, segment=len(ids) - 1))
+    after = weight_arrays(learnt.network)
+    for name, array in weight_arrays(lm.network).items():
+        np.testing.assert_array_equal(
+            array, before[name]
+        )  # the model itself is as it was
+
+    def loss(network: RNNLM) -> float:
+        rows, _ = network.step(ids[None, :-1], network.initial_state(1))
+        rows = keras.ops.convert_to_numpy(rows)[0].astype(np.float64)
+        return float(-rows[np.arange(len(ids) - 1), ids[1:]].mean())
+
+    # One step of gradient descent: the change is minus the rate times a gradient, which
+    # differences of the loss give.
+    name, place = "output.bias", 3
+    network = RNNLM.from_config(lm.network.get_config())
+    from keras_rnnlm.models.weights import assign_weights
+
+    moved = []
+    for shift in (1e-2, -1e-2):
+        arrays = {n: a.copy() for n, a in before.items()}
+        arrays[name][place] += shift
+        assign_weights(network, arrays)
+        moved.append(loss(network))
+    gradient = (moved[0] - moved[1]) / 2e-2
+    assert after[name][place] - before[name][place] == pytest.approx(
+        -0.3 * gradient, rel=1e-2
+    )
+    assert learnt.score(EXAMPLE.strip()).total > lm.score(EXAMPLE.strip()).total
+
+
+def test_several_segments_and_a_short_last_one(lm: LanguageModel) -> None:
+    learnt = lm.learn_from(EXAMPLE * 3, DynamicSettings(rate=0.2, segment=4))
+    assert learnt.score(EXAMPLE.strip()).total > lm.score(EXAMPLE.strip()).total
+    assert learnt.generate("a", tokens=5, seed=0)
+
+
+def test_a_cache_makes_words_of_the_example_likelier(lm: LanguageModel) -> None:
+    cached = lm.with_cache(EXAMPLE, CacheSettings(50, 0.5), weight=0.4)
+    plain = dict(lm.predict_next("b", k=9))
+    found = dict(cached.predict_next("b", k=9))
+    assert found["c"] > plain["c"] and found["<unk>"] < plain["<unk>"]
+    assert sum(found.values()) == pytest.approx(1, abs=1e-5)
+    assert cached.generate("b", tokens=6, seed=1) == cached.generate(
+        "b", tokens=6, seed=1
+    )
+    first, second = (list(cached.score_lines(["c a c", "d"] * n))[-1] for n in (1, 4))
+    assert first.total == pytest.approx(second.total, abs=1e-5)
+    with pytest.raises(InputError, match="without a cache to save"):
+        cached.save("nowhere")
+
+
+def test_what_cannot_be_an_example(lm: LanguageModel) -> None:
+    with pytest.raises(InputError, match="something to predict"):
+        lm.learn_from("")
+    with pytest.raises(InputError, match="scale of gradients"):
+        lm.learn_from(EXAMPLE, DynamicSettings(scaled=True))
+    with pytest.raises(InputError, match="the rate 3e\\+38 is too high"):
+        lm.learn_from(EXAMPLE * 30, DynamicSettings(rate=3e38, segment=1))
