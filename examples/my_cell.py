@@ -22,7 +22,7 @@ import keras_rnnlm as krl  # before keras: it settles the backend
 
 from keras import ops  # isort: skip
 
-from keras_rnnlm.layers.cells import State, Weight, Weights
+from keras_rnnlm.layers.cells import State, Weight, Weights, gate
 from keras_rnnlm.layers.cells.weights import matrix, recurrent, vector
 
 
@@ -36,6 +36,8 @@ class Leaky(krl.layers.Cell):
     """
 
     leak: float = 0.0
+
+    state_names = ("h",)
 
     def weights(self, inputs: int, units: int) -> Mapping[str, Weight]:
         """Names, shapes and first values of all weights."""
@@ -53,7 +55,8 @@ class Leaky(krl.layers.Cell):
     def step(self, x: object, state: State, w: Weights) -> tuple[object, State]:
         """One time step: the output, and the new state."""
         (h,) = state
-        a = ops.sigmoid(w.leak)
+        # The share of the old state that goes: `rnnlm explain` shows it.
+        a = gate("leak", ops.sigmoid(w.leak), holds=False)
         h = (1 - a) * h + a * ops.tanh(x + w.recurrent_kernel(h))
         return h, (h,)
 

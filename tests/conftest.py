@@ -3,9 +3,10 @@
 Helpers are both plain functions (`from tests.conftest import needs_data`) and fixtures
 of the same name (`def test_it(needs_data): folder = needs_data("ptb")`).
 
-A test whose corpus, compiler or backend is absent is skipped and says so. The variable
-`REQUIRE` (any of `data,compiler,backends`) turns such a skip into a failure: that is
-how a machine that should have everything proves that nothing was left out.
+A test whose corpus, compiler, backend or browser is absent is skipped and says so. The
+variable `REQUIRE` (any of `data,compiler,backends,browser`) turns such a skip into a
+failure: that is how a machine that should have everything proves that nothing was left
+out.
 """
 
 import atexit
@@ -42,8 +43,9 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 TEXTS = Path(__file__).resolve().parent / "texts"
-REQUIRABLE = ("data", "compiler", "backends")
+REQUIRABLE = ("data", "compiler", "backends", "browser")
 CORPORA = ("ptb", "shakespeare", "songci")
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BACKENDS = {"jax": "jax", "tensorflow": "tensorflow", "torch": "torch"}
 
 
@@ -103,6 +105,18 @@ def needs_compiler() -> str:
     _absent("compiler", "needs a C++ compiler (g++, clang++ or $CXX)")
 
 
+def needs_browser() -> str:
+    """Return the path of Chromium, for Playwright to drive, or skip."""
+    if importlib.util.find_spec("playwright") is None:
+        _absent("browser", "needs Playwright (pip install playwright)")
+    for name in (os.environ.get("CHROMIUM"), *CHROMIUMS):
+        if name and (path := shutil.which(name)):
+            return path
+    _absent(
+        "browser", "needs Chromium (Debian: apt-get install chromium, or $CHROMIUM)"
+    )
+
+
 @pytest.fixture(name="needs_data")
 def _needs_data() -> Callable[[str], Path]:
     return needs_data
@@ -157,6 +171,7 @@ SELDOM = (
     "tests/layers/test_attention.py",
     "tests/layers/test_blocks.py",
     "tests/layers/test_mixture.py",
+    "tests/layers/test_watch.py",
     "tests/models/test_block_lms.py",
     "tests/models/test_cells_in_models.py",
     "tests/models/test_stacks.py",

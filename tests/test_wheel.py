@@ -63,10 +63,11 @@ def test_it_holds_the_package_and_its_recipes(wheel: Path) -> None:
     source = CHECKOUT / "src"
     shipped = {
         str(path.relative_to(source))
-        for kind in ("*.py", "*.toml", "py.typed")
+        for kind in ("*.py", "*.toml", "*.html", "*.css", "*.js", "py.typed")
         for path in source.rglob(kind)
     }
     assert "keras_rnnlm/py.typed" in shipped
+    assert "keras_rnnlm/explanation/template/page.js" in shipped
     assert shipped <= held
     assert any(name.endswith("licenses/LICENSE") for name in held)
     assert not [name for name in held if name.startswith("tests")]

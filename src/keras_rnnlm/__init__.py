@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from keras_rnnlm.data.tokenizers import Tokenizer as Tokenizer
     from keras_rnnlm.data.vectors import WordVectors as WordVectors
     from keras_rnnlm.data.vectors import read_vectors as read_vectors
+    from keras_rnnlm.explanation.explain import explain as explain
     from keras_rnnlm.language_model import LanguageModel as LanguageModel
     from keras_rnnlm.language_model import load as load
     from keras_rnnlm.models.metrics import Perplexity as Perplexity
@@ -41,6 +42,7 @@ _HOMES = {
     "Tokenizer": "keras_rnnlm.data.tokenizers",
     "WordVectors": "keras_rnnlm.data.vectors",
     "adapt": "keras_rnnlm.training.adapt",
+    "explain": "keras_rnnlm.explanation.explain",
     "load": "keras_rnnlm.language_model",
     "read_vectors": "keras_rnnlm.data.vectors",
     "register_cell": "keras_rnnlm.cell_registry",

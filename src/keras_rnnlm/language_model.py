@@ -331,6 +331,17 @@ class LanguageModel(AfterExample):
             )
         return network
 
+    def exact_network(self, verb: str) -> CausalLM:
+        """Return the network with its own weights, in float32 or better.
+
+        Args:
+            verb: What it is wanted for, which an error will say.
+
+        Raises:
+            InputError: After `quantize` or `with_cache`.
+        """
+        return self._rnnlm(verb)
+
     def _network(self) -> CausalLM | PackedNetwork | CacheNetwork:
         """Return the network, or a float32 copy if it computes in fewer bits.
 

@@ -29,6 +29,7 @@ from keras_rnnlm.cli.bench import bench
 from keras_rnnlm.cli.compare import compare
 from keras_rnnlm.cli.demo import demo
 from keras_rnnlm.cli.evaluate import evaluate
+from keras_rnnlm.cli.explain import explain
 from keras_rnnlm.cli.generate import generate
 from keras_rnnlm.cli.info import info
 from keras_rnnlm.cli.ngram import ngram
@@ -67,6 +68,7 @@ for _verb in (
     compare,
     score,
     generate,
+    explain,
     info,
     recipes,
     bench,

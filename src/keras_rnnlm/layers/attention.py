@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers.kernels.products import accumulator, contraction, product
+from keras_rnnlm.layers.observed import tell
 
 Array = Any
 Memory = tuple[Array, Array]
@@ -104,6 +105,7 @@ class CausalAttention(keras.layers.Layer):
         scores = contraction("btd,bsd->bts", ops.cast(queries, dtype), narrow)
         allowed = self._allowed(steps, count)
         shares = ops.softmax(ops.where(allowed, scores, LOWEST), axis=-1)
+        tell("attention", shares)
         mixed = contraction("bts,bsd->btd", ops.cast(shares, dtype), narrow)
         output = ops.cast(hidden, wide) + mixed * ops.cast(self.value_scale, wide)
         # TensorFlow may not know the steps, but it knows the memory's shape.

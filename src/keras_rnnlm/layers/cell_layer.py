@@ -15,7 +15,9 @@ from keras_rnnlm.layers.cells import Cell, LoopWeights, State, Weight
 from keras_rnnlm.layers.kernels import dispatch
 from keras_rnnlm.layers.kernels.products import accumulator
 from keras_rnnlm.layers.low_rank import LowRank
+from keras_rnnlm.layers.observed import GATE, listening
 from keras_rnnlm.layers.regularizers import WeightDrop
+from keras_rnnlm.layers.watch import Prepared
 
 Array = Any
 
@@ -112,6 +114,11 @@ class CellLayer(keras.layers.Layer):
         self.built = True
 
     @property
+    def equation(self) -> Cell:
+        """The cell."""
+        return self.cell
+
+    @property
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of the state's arrays without the batch; the layer is built."""
         return state_shapes(self.cell, self._inputs, self.units)
@@ -130,6 +137,41 @@ class CellLayer(keras.layers.Layer):
     ) -> Any:
         """See the class."""
         wide = accumulator(self.compute_dtype)
+        x, state = self._arranged(sequences, initial_state, wide)
+        outside, weights = self.weight_values(bool(training), wide)
+        projected = self.cell.project(x, outside)
+        self.loop = self.planned_loop(projected.shape[0])
+        hidden, last = dispatch.run_any(
+            self.loop, self.cell, self.compute_dtype, projected, state, weights
+        )
+        outputs = ops.cast(
+            self.cell.read(hidden, projected, outside), self.compute_dtype
+        )
+        if self.cell.window:
+            newest = ops.transpose(x[-self.cell.window :], (1, 0, 2))
+            last = (*last, ops.cast(newest, wide))
+        result = (
+            ops.transpose(outputs, (1, 0, 2)) if self.return_sequences else outputs[-1]
+        )
+        return [result, *last] if self.return_state else result
+
+    def prepare(self, sequences: Array, initial_state: State) -> Prepared:
+        """A call outside training up to its loop over time; see `watch`."""
+        wide = accumulator(self.compute_dtype)
+        x, state = self._arranged(sequences, initial_state, wide)
+        outside, weights = self.weight_values(False, wide)
+        with listening(GATE) as told:
+            projected = self.cell.project(x, outside)
+
+        def read(hidden: Array) -> Array:
+            return self.cell.read(hidden, projected, outside)
+
+        return Prepared(self.cell, projected, state, weights, read, told)
+
+    def _arranged(
+        self, sequences: Array, initial_state: Any, wide: str
+    ) -> tuple[Array, State]:
+        """Inputs (window + T, B, D), and the state without the earlier ones."""
         x = ops.transpose(ops.cast(sequences, self.compute_dtype), (1, 0, 2))
         if initial_state is None:
             initial_state = self.initial_state(ops.shape(sequences)[0])
@@ -140,26 +182,10 @@ class CellLayer(keras.layers.Layer):
                 f"(batch, ...) with ... = {self.state_shapes}, received {len(state)}. "
                 "`initial_state(batch_size)` makes one."
             )
-        earlier = self.cell.window
-        if earlier:
-            before = ops.transpose(ops.cast(state[-1], x.dtype), (1, 0, 2))
-            x, state = ops.concatenate([before, x], axis=0), state[:-1]
-        outside, weights = self.weight_values(bool(training), wide)
-        projected = self.cell.project(x, outside)
-        self.loop = self.planned_loop(projected.shape[0])
-        hidden, last = dispatch.run_any(
-            self.loop, self.cell, self.compute_dtype, projected, state, weights
-        )
-        outputs = ops.cast(
-            self.cell.read(hidden, projected, outside), self.compute_dtype
-        )
-        if earlier:
-            newest = ops.transpose(x[-earlier:], (1, 0, 2))
-            last = (*last, ops.cast(newest, wide))
-        result = (
-            ops.transpose(outputs, (1, 0, 2)) if self.return_sequences else outputs[-1]
-        )
-        return [result, *last] if self.return_state else result
+        if not self.cell.window:
+            return x, state
+        before = ops.transpose(ops.cast(state[-1], x.dtype), (1, 0, 2))
+        return ops.concatenate([before, x], axis=0), state[:-1]
 
     def weight_values(
         self, training: bool, wide: str

@@ -17,6 +17,7 @@ from keras_rnnlm.layers.kernels import dispatch
 from keras_rnnlm.layers.kernels.products import accumulator, chosen_rows, product
 from keras_rnnlm.layers.low_rank import LowRank
 from keras_rnnlm.layers.regularizers import WeightDrop
+from keras_rnnlm.layers.watch import Prepared
 
 Array = Any
 
@@ -67,6 +68,11 @@ class _KernelRNN(keras.layers.RNN):
     def _matrix(self, name: str) -> Array:
         """`kernel` or `recurrent_kernel`, what was learnt beside it included."""
         return self.factors(name, ops.convert_to_tensor(getattr(self.cell, name)))
+
+    @property
+    def equation(self) -> cells.KerasCell:
+        """The cell's equation with this layer's activations."""
+        return self._equation()
 
     @abstractmethod
     def _equation(self) -> cells.KerasCell:
@@ -184,6 +190,28 @@ class _KernelRNN(keras.layers.RNN):
         hidden, last = self._run(loop, x, None, None, state, training)
         outputs = ops.cast(ops.transpose(hidden, (1, 0, 2)), self.compute_dtype)
         return [outputs, *last]
+
+    def prepare(self, sequences: Array, initial_state: Any) -> Prepared:
+        """A call outside training up to its loop over time; see `watch`."""
+        wide = accumulator(self.compute_dtype)
+        equation = self._equation()
+        kernel, recurrent_kernel = (
+            ops.cast(weight, self.compute_dtype)
+            for weight in (self.cell.kernel, self.cell.recurrent_kernel)
+        )
+        bias, recurrent_bias = (
+            None if b is None else ops.cast(b, wide) for b in self._biases()
+        )
+        inputs = ops.transpose(ops.cast(sequences, self.compute_dtype), (1, 0, 2))
+        x = product(inputs, kernel)
+        return Prepared(
+            equation,
+            x if bias is None else x + bias,
+            tuple(ops.cast(s, wide) for s in initial_state),
+            cells.loop_weights(equation, recurrent_kernel, recurrent_bias),
+            lambda hidden: hidden,
+            [],
+        )
 
     def _run(
         self,

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers.kernels.products import accumulator, contraction, product
+from keras_rnnlm.layers.observed import tell
 from keras_rnnlm.layers.regularizers import checked_rate
 
 Array = Any
@@ -161,6 +162,7 @@ class TransformerBlock(keras.layers.Layer):
         filled = places[None, :] >= past - ops.cast(count, "int32")  # (B, C - 1 + T)
         allowed = ops.logical_and(near[None], filled[:, None])
         shares = ops.softmax(ops.where(allowed[:, None], scores, LOWEST), axis=-1)
+        tell("attention", shares)
         mixed = contraction(
             "bhts,bshd->bthd", self._narrow(drop(shares)), self._split(values)
         )

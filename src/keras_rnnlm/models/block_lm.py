@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers import Embedding
+from keras_rnnlm.layers.observed import tell
 from keras_rnnlm.models.carried_state import CarriedState, State
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.initial_weights import assign_drawn, glorot
@@ -170,11 +171,18 @@ class BlockLM(CausalLM):
         self, tokens: Any, state: State, training: bool = False
     ) -> tuple[Any, State]:
         """See `CausalLM.hidden`."""
-        x = self.embedding(tokens, training=training)
-        x = self.input_dropout(x, training=training)
+        return self._run(self.embedding(tokens, training=training), state, training)
+
+    def hidden_of(self, vectors: Any, state: State) -> tuple[Any, State]:
+        """See `CausalLM.hidden_of`."""
+        return self._run(vectors, state, False)
+
+    def _run(self, vectors: Any, state: State, training: bool) -> tuple[Any, State]:
+        x = self.input_dropout(vectors, training=training)
         after = []
         for block, memory in zip(self.blocks, state, strict=True):
             x, kept = block(x, *memory, training=training)
+            tell("layer output", x)
             after.append(kept)
         x = self.output_dropout(self._finished(x), training=training)
         return (x if self.projection is None else self.projection(x)), tuple(after)

@@ -58,6 +58,17 @@ class CausalLM(StreamTraining):
         """
 
     @abstractmethod
+    def hidden_of(self, vectors: Any, state: State) -> tuple[Any, State]:
+        """Run the body on word vectors of any making, outside training.
+
+        `hidden(tokens, state)` is `hidden_of(embedding(tokens), state)`.
+
+        Args:
+            vectors: (batch, time, embedding).
+            state: As from `initial_state` or an earlier call.
+        """
+
+    @abstractmethod
     def body_weights(self) -> dict[str, Any]:
         """Return the trained variables of the body by stable name, in fixed order."""
 

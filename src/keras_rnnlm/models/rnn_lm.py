@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_rnnlm.layers import CausalAttention, Embedding, LockedDropout
 from keras_rnnlm.layers.make import initial_state, layer_weights, make_layer
+from keras_rnnlm.layers.observed import tell
 from keras_rnnlm.layers.penalties import activation_penalty as penalty_of
 from keras_rnnlm.models.carried_state import CarriedState, State
 from keras_rnnlm.models.causal_lm import CausalLM
@@ -270,6 +271,11 @@ class RNNLM(CausalLM):
         _, _, last, state = self._recur(tokens, state, training)
         return self._projected(last), state
 
+    def hidden_of(self, vectors: Any, state: State) -> tuple[Any, State]:
+        """See `CausalLM.hidden_of`."""
+        _, _, last, state = self._recur(None, state, False, vectors)
+        return self._projected(last), state
+
     def penalised(
         self, tokens: Any, state: State, weights: Any
     ) -> tuple[Any, State, Any]:
@@ -283,21 +289,27 @@ class RNNLM(CausalLM):
         return self._projected(last), state, penalty
 
     def _recur(
-        self, tokens: Any, state: State, training: bool
+        self, tokens: Any, state: State, training: bool, vectors: Any = None
     ) -> tuple[Any, Any, Any, State]:
-        """The last layer's output, dropped and raw, the stack's, and the new state."""
-        few = self._few_words(tokens, training)
-        x = raw = dropped = None if few else self._vectors(tokens, training)
+        """The last layer's output, dropped and raw, the stack's, and the new state.
+
+        Tokens are not looked at where their vectors are given.
+        """
+        if vectors is None and not self._few_words(tokens, training):
+            vectors = self._vectors(tokens, training)
+        x = raw = dropped = vectors
         after: list[Any] = []
         before, memory = state[: len(self.recurrent)], state[len(self.recurrent) :]
         for layer, dropout, past in zip(
             self.recurrent, self.dropouts, before, strict=True
         ):
             if x is None:
-                vectors, ids = self.embedding.rows(tokens, training)
-                raw, *now = layer.of_rows(vectors, ids, past, training)
+                rows, ids = self.embedding.rows(tokens, training)
+                raw, *now = layer.of_rows(rows, ids, past, training)
             else:
+                tell("layer input", x)
                 raw, *now = layer(x, initial_state=list(past), training=training)
+            tell("layer output", raw)
             dropped = dropout(raw, training=training)
             x = connect(self.connections, x, dropped)
             after.append(tuple(ops.cast(array, "float32") for array in now))

@@ -21,6 +21,7 @@ from keras_rnnlm.layers.cells.keras_cells import (
     ResetBeforeGRUCell,
     loop_weights,
 )
+from keras_rnnlm.layers.observed import gate
 
 __all__ = [
     "Cell",
@@ -35,6 +36,7 @@ __all__ = [
     "State",
     "Weight",
     "Weights",
+    "gate",
     "hold",
     "loop_weights",
 ]

@@ -75,12 +75,14 @@ class Cell(ABC):
             all time steps at once.
         emits_state: whether the output of `step` is the first array of its state.
             Kernels need not keep it twice then.
+        state_names: what the paper calls the arrays of `state_shapes`, for people.
         additive: whether `step` sees projected input and the result of its one product
             only as their sum, so that their gradients are one and the same.
     """
 
     parallel: ClassVar[bool] = False
     emits_state: ClassVar[bool] = False
+    state_names: ClassVar[tuple[str, ...]] = ()
     additive: ClassVar[bool] = False
 
     @property
@@ -119,6 +121,9 @@ class Cell(ABC):
     def step(self, x: Array, state: State, w: Weights) -> tuple[Array, State]:
         """The equation: one time step.
 
+        Gates are named where they are computed, `gate("forget", ops.sigmoid(f),
+        holds=True)`, so that `rnnlm explain` can show them; see `layers.observed`.
+
         Args:
             x: projected input (B, P).
             state: the previous state, arrays (B, ...) as `state_shapes` says.
@@ -151,6 +156,7 @@ class LinearCell(Cell):
 
     parallel = True
     emits_state = True
+    state_names = ("h",)
 
     @abstractmethod
     def coefficients(self, x: Array, w: Weights) -> tuple[Array, Array]:

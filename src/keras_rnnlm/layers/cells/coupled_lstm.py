@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_rnnlm.layers.cells.base import Array, Cell, State, Weight, Weights
 from keras_rnnlm.layers.cells.weights import blocks, matrix, recurrent, vector
+from keras_rnnlm.layers.observed import gate
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class CoupledLSTM(Cell):
     """
 
     emits_state = True
+    state_names = ("h", "c")
     additive = True
 
     def weights(self, inputs: int, units: int) -> Mapping[str, Weight]:
@@ -40,6 +42,6 @@ class CoupledLSTM(Cell):
         h, c = state
         f, g, o = ops.split(x + w.recurrent_kernel(h), 3, axis=-1)
         candidate = ops.tanh(g)
-        c = candidate + ops.sigmoid(f) * (c - candidate)
-        h = ops.sigmoid(o) * ops.tanh(c)
+        c = candidate + gate("forget", ops.sigmoid(f), holds=True) * (c - candidate)
+        h = gate("output", ops.sigmoid(o)) * ops.tanh(c)
         return h, (h, c)

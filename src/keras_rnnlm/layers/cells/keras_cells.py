@@ -21,6 +21,7 @@ from keras_rnnlm.layers.cells.base import (
     Weights,
 )
 from keras_rnnlm.layers.cells.weights import matrix, vector
+from keras_rnnlm.layers.observed import gate
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class ElmanCell(KerasCell):
 
     blocks = (1,)
     states = 1
+    state_names = ("h",)
     additive = True
 
     def step(self, x: Array, state: State, w: Weights) -> tuple[Array, State]:
@@ -86,15 +88,16 @@ class LSTMCell(KerasCell):
 
     blocks = (4,)
     states = 2
+    state_names = ("h", "c")
     additive = True
 
     def step(self, x: Array, state: State, w: Weights) -> tuple[Array, State]:
         """One step; see `Cell`."""
         h, c = state
         i, f, g, o = ops.split(x + w.product0(h), 4, axis=-1)
-        input_gate = self.recurrent_activation(i)
-        forget_gate = self.recurrent_activation(f)
-        output_gate = self.recurrent_activation(o)
+        input_gate = gate("input", self.recurrent_activation(i))
+        forget_gate = gate("forget", self.recurrent_activation(f), holds=True)
+        output_gate = gate("output", self.recurrent_activation(o))
         c = forget_gate * c + input_gate * self.activation(g)
         h = output_gate * self.activation(c)
         return h, (h, c)
@@ -113,14 +116,15 @@ class GRUCell(KerasCell):
 
     blocks = (3,)
     states = 1
+    state_names = ("h",)
 
     def step(self, x: Array, state: State, w: Weights) -> tuple[Array, State]:
         """One step; see `Cell`."""
         (h,) = state
         x_z, x_r, x_h = ops.split(x, 3, axis=-1)
         u_z, u_r, u_h = ops.split(w.product0(h), 3, axis=-1)
-        update = self.recurrent_activation(x_z + u_z)
-        reset = self.recurrent_activation(x_r + u_r)
+        update = gate("update", self.recurrent_activation(x_z + u_z), holds=True)
+        reset = gate("reset", self.recurrent_activation(x_r + u_r))
         candidate = self.activation(x_h + reset * u_h)
         h = candidate + update * (h - candidate)
         return h, (h,)
@@ -139,14 +143,15 @@ class ResetBeforeGRUCell(KerasCell):
 
     blocks = (2, 1)
     states = 1
+    state_names = ("h",)
 
     def step(self, x: Array, state: State, w: Weights) -> tuple[Array, State]:
         """One step; see `Cell`."""
         (h,) = state
         x_z, x_r, x_h = ops.split(x, 3, axis=-1)
         u_z, u_r = ops.split(w.product0(h), 2, axis=-1)
-        update = self.recurrent_activation(x_z + u_z)
-        reset = self.recurrent_activation(x_r + u_r)
+        update = gate("update", self.recurrent_activation(x_z + u_z), holds=True)
+        reset = gate("reset", self.recurrent_activation(x_r + u_r))
         candidate = self.activation(x_h + w.product1(reset * h))
         h = candidate + update * (h - candidate)
         return h, (h,)

@@ -8,6 +8,7 @@ from keras import ops
 from keras_rnnlm.layers.cells.base import Array, Cell, State, Weight, Weights
 from keras_rnnlm.layers.cells.weights import blocks, matrix, recurrent, vector
 from keras_rnnlm.layers.kernels.products import product
+from keras_rnnlm.layers.observed import gate
 
 EPSILON = 1e-5
 """Added to the variance, so that a vector of equal numbers has a norm."""
@@ -28,6 +29,7 @@ class LayerNormLSTM(Cell):
     """
 
     emits_state = True
+    state_names = ("h", "c")
 
     def weights(self, inputs: int, units: int) -> Mapping[str, Weight]:
         """Gates in the order i, f, g, o; the forget gate's first bias is one."""
@@ -54,8 +56,11 @@ class LayerNormLSTM(Cell):
         h, c = state
         gates = x + w.recurrent_gain * normalised(w.recurrent_kernel(h))
         i, f, g, o = ops.split(gates, 4, axis=-1)
-        c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
-        h = ops.sigmoid(o) * ops.tanh(w.cell_gain * normalised(c) + w.cell_bias)
+        forget = gate("forget", ops.sigmoid(f), holds=True)
+        write = gate("input", ops.sigmoid(i))
+        c = forget * c + write * ops.tanh(g)
+        normal = w.cell_gain * normalised(c) + w.cell_bias
+        h = gate("output", ops.sigmoid(o)) * ops.tanh(normal)
         return h, (h, c)
 
 

@@ -20,6 +20,7 @@ from keras_rnnlm.layers.cells.base import (
 )
 from keras_rnnlm.layers.cells.weights import dropped, matrix, vector
 from keras_rnnlm.layers.kernels.products import product
+from keras_rnnlm.layers.observed import gate
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class LRU(Cell):
 
     parallel = True
     emits_state = True
+    state_names = ("s",)
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -90,6 +92,8 @@ class LRU(Cell):
         modes = w.decay.shape[0]
         real, imaginary = s[..., :modes], s[..., modes:]
         size, angle = ops.exp(-ops.exp(w.decay)), ops.exp(w.frequency)
+        # The same for the real and the imaginary part.
+        gate("held", ops.concatenate([size, size]), holds=True)
         cosine, sine = size * ops.cos(angle), size * ops.sin(angle)
         turned = ops.concatenate(
             [cosine * real - sine * imaginary, sine * real + cosine * imaginary],
@@ -103,9 +107,8 @@ class LRU(Cell):
         narrow = ops.dtype(w.output_kernel)
         y = product(ops.cast(hidden, narrow), w.output_kernel)
         y = ops.gelu(y + x[..., hidden.shape[-1] :], approximate=True)
-        return y * ops.sigmoid(
-            product(ops.cast(y, narrow), w.gate_kernel) + w.gate_bias
-        )
+        opened = product(ops.cast(y, narrow), w.gate_kernel) + w.gate_bias
+        return y * gate("output", ops.sigmoid(opened))
 
     @property
     def _middle(self) -> float:

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_rnnlm.layers.cells.base import Array, Cell, State, Weight, Weights
 from keras_rnnlm.layers.cells.weights import blocks, matrix, recurrent, vector
+from keras_rnnlm.layers.observed import gate
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class MinimalGatedUnit(Cell):
     """
 
     emits_state = True
+    state_names = ("h",)
 
     def weights(self, inputs: int, units: int) -> Mapping[str, Weight]:
         """Gates in the order f, h; the gate's first bias is one."""
@@ -39,7 +41,7 @@ class MinimalGatedUnit(Cell):
         """One step; see `Cell`."""
         (h,) = state
         x_f, x_h = ops.split(x, 2, axis=-1)
-        f = ops.sigmoid(x_f + w.forget_kernel(h))
+        f = gate("forget", ops.sigmoid(x_f + w.forget_kernel(h)), holds=False)
         candidate = ops.tanh(x_h + w.candidate_kernel(f * h))
         h = h + f * (candidate - h)
         return h, (h,)

@@ -13,6 +13,7 @@ from keras_rnnlm.layers.cells.base import (
     check_choice,
 )
 from keras_rnnlm.layers.cells.weights import dropped, matrix, vector
+from keras_rnnlm.layers.observed import gate
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ class MinGRU(LinearCell):
     def coefficients(self, x: Array, w: Weights) -> tuple[Array, Array]:
         """1 - z and z * h~."""
         z, h = ops.split(x, 2, axis=-1)
+        update = gate("update", ops.sigmoid(z), holds=False)
         # 1 - sigmoid(z), but exact where z is large.
-        return ops.sigmoid(-z), ops.sigmoid(z) * candidate(self.candidate, h)
+        return ops.sigmoid(-z), update * candidate(self.candidate, h)
 
 
 def candidate(kind: str, a: Array) -> Array:

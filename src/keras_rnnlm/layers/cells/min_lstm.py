@@ -14,6 +14,7 @@ from keras_rnnlm.layers.cells.base import (
 )
 from keras_rnnlm.layers.cells.min_gru import candidate
 from keras_rnnlm.layers.cells.weights import dropped, matrix, vector
+from keras_rnnlm.layers.observed import gate
 
 
 @dataclass(frozen=True)
@@ -53,5 +54,6 @@ class MinLSTM(LinearCell):
         f, i, h = ops.split(x, 3, axis=-1)
         # log i - log f, since both may vanish: f' = 1 / (1 + i / f).
         ratio = ops.softplus(-f) - ops.softplus(-i)
-        forget, write = ops.sigmoid(-ratio), ops.sigmoid(ratio)
+        forget = gate("forget", ops.sigmoid(-ratio), holds=True)
+        write = gate("input", ops.sigmoid(ratio))
         return forget, write * candidate(self.candidate, h)

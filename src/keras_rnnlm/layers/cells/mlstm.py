@@ -19,6 +19,7 @@ from keras_rnnlm.layers.cells.layer_norm_lstm import normalised
 from keras_rnnlm.layers.cells.slstm import head_size, log_forget
 from keras_rnnlm.layers.cells.weights import blocks, dropped, matrix, vector
 from keras_rnnlm.layers.kernels.products import product
+from keras_rnnlm.layers.observed import gate
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class MLSTM(ChunkedCell):
     heads: int = 4
     forget: str = "sigmoid"
     norm: bool = True
+
+    state_names = ("C", "n", "m")
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -89,10 +92,12 @@ class MLSTM(ChunkedCell):
     def step(self, x: Array, state: State, w: Weights) -> tuple[Array, State]:
         """One step; see `Cell`."""
         memory, n, m = state
-        q, k, v, i, keep = self._parts(x)
-        keep = keep + m
+        q, k, v, i, f = self._parts(x)
+        gate("forget", ops.exp(f), holds=True)
+        keep = f + m
         m = ops.maximum(keep, i)
-        keep, write = ops.exp(keep - m)[..., None], ops.exp(i - m)[..., None]
+        write = gate("input", ops.exp(i - m))[..., None]
+        keep = ops.exp(keep - m)[..., None]
         # C has the rows of k and the columns of v: (B, heads, d, d).
         memory = keep[..., None] * memory + (write * k)[..., None] * v[..., None, :]
         n = keep * n + write * k
@@ -138,7 +143,7 @@ class MLSTM(ChunkedCell):
             lead = ops.shape(hidden)[:-1]
             heads = ops.reshape(hidden, (*lead, self.heads, units // self.heads))
             hidden = w.gain * ops.reshape(normalised(heads), ops.shape(hidden))
-        return ops.sigmoid(x[..., 3 * units : 4 * units]) * hidden
+        return gate("output", ops.sigmoid(x[..., 3 * units : 4 * units])) * hidden
 
     def _parts(self, x: Array) -> tuple[Array, ...]:
         """The parts q, k, v (..., heads, d), log I and log F (..., heads)."""

@@ -8,6 +8,7 @@ from keras import ops
 from keras_rnnlm.layers.cells.base import Array, Cell, State, Weight, Weights
 from keras_rnnlm.layers.cells.mogrifier import Mogrifier
 from keras_rnnlm.layers.cells.weights import blocks, matrix, recurrent, vector
+from keras_rnnlm.layers.observed import gate
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class MogrifierLSTM(Cell):
     rank: int | None = None
 
     emits_state = True
+    state_names = ("h", "c")
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -59,8 +61,10 @@ class MogrifierLSTM(Cell):
         x, h = self._mogrifier.gate(x, h, w)
         gates = w.kernel(x) + w.recurrent_kernel(h) + w.bias
         i, f, g, o = ops.split(gates, 4, axis=-1)
-        c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
-        h = ops.sigmoid(o) * ops.tanh(c)
+        forget = gate("forget", ops.sigmoid(f), holds=True)
+        write = gate("input", ops.sigmoid(i))
+        c = forget * c + write * ops.tanh(g)
+        h = gate("output", ops.sigmoid(o)) * ops.tanh(c)
         return h, (h, c)
 
     @property

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_rnnlm.layers.cells.base import Array, Cell, State, Weight, Weights
 from keras_rnnlm.layers.cells.weights import blocks, matrix, recurrent, vector
+from keras_rnnlm.layers.observed import gate
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class PeepholeLSTM(Cell):
     """
 
     emits_state = True
+    state_names = ("h", "c")
     additive = True
 
     def weights(self, inputs: int, units: int) -> Mapping[str, Weight]:
@@ -43,8 +45,9 @@ class PeepholeLSTM(Cell):
         """One step; see `Cell`."""
         h, c = state
         i, f, g, o = ops.split(x + w.recurrent_kernel(h), 4, axis=-1)
-        forget = ops.sigmoid(f + w.forget_peephole * c)
-        write = ops.sigmoid(i + w.input_peephole * c)
+        forget = gate("forget", ops.sigmoid(f + w.forget_peephole * c), holds=True)
+        write = gate("input", ops.sigmoid(i + w.input_peephole * c))
         c = forget * c + write * ops.tanh(g)
-        h = ops.sigmoid(o + w.output_peephole * c) * ops.tanh(c)
+        output = gate("output", ops.sigmoid(o + w.output_peephole * c))
+        h = output * ops.tanh(c)
         return h, (h, c)

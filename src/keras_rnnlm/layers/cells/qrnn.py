@@ -14,6 +14,7 @@ from keras_rnnlm.layers.cells.base import (
 )
 from keras_rnnlm.layers.cells.weights import dropped, matrix, vector
 from keras_rnnlm.layers.kernels.products import product
+from keras_rnnlm.layers.observed import gate
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class QRNN(LinearCell):
 
     pooling: str = "fo"
     window_size: int = 2
+
+    state_names = ("c",)
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -72,9 +75,14 @@ class QRNN(LinearCell):
     def coefficients(self, x: Array, w: Weights) -> tuple[Array, Array]:
         """The gate f, and what is written."""
         z, f, *rest = ops.split(x, self._gates, axis=-1)
-        write = ops.sigmoid(rest[1]) if self.pooling == "ifo" else ops.sigmoid(-f)
-        return ops.sigmoid(f), write * ops.tanh(z)
+        forget = gate("forget", ops.sigmoid(f), holds=True)
+        if self.pooling == "ifo":
+            write = gate("input", ops.sigmoid(rest[1]))
+        else:
+            write = ops.sigmoid(-f)
+        return forget, write * ops.tanh(z)
 
     def read(self, hidden: Array, x: Array, w: Weights) -> Array:
         """The output gate: h = o * c."""
-        return ops.sigmoid(ops.split(x, self._gates, axis=-1)[2]) * hidden
+        o = ops.split(x, self._gates, axis=-1)[2]
+        return gate("output", ops.sigmoid(o)) * hidden

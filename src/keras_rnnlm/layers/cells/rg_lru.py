@@ -17,6 +17,7 @@ from keras_rnnlm.layers.cells.base import (
 )
 from keras_rnnlm.layers.cells.weights import dropped, matrix, vector
 from keras_rnnlm.layers.kernels.products import product
+from keras_rnnlm.layers.observed import gate
 
 SHARPNESS = 8.0
 """The constant c of the paper."""
@@ -83,10 +84,12 @@ class RGLRU(LinearCell):
     def coefficients(self, x: Array, w: Weights) -> tuple[Array, Array]:
         """The factor a_t, and what is written."""
         convolved, r, i, _ = ops.split(x, 4, axis=-1)
-        log_a = -SHARPNESS * ops.sigmoid(r) * ops.softplus(-w.decay)
+        recurrence = gate("recurrence", ops.sigmoid(r))
+        log_a = -SHARPNESS * recurrence * ops.softplus(-w.decay)
         # 1 - a^2 without the loss of digits where a is nearly one.
         scale = ops.sqrt(-ops.expm1(2.0 * log_a))
-        return ops.exp(log_a), scale * ops.sigmoid(i) * convolved
+        held = gate("held", ops.exp(log_a), holds=True)
+        return held, scale * gate("input", ops.sigmoid(i)) * convolved
 
     def read(self, hidden: Array, x: Array, w: Weights) -> Array:
         """The branch's gate, and the product after it."""

@@ -8,6 +8,7 @@ from keras import ops
 from keras_rnnlm.layers.cells.base import Array, Cell, State, Weight, Weights
 from keras_rnnlm.layers.cells.mogrifier import Mogrifier
 from keras_rnnlm.layers.cells.weights import matrix, recurrent, vector
+from keras_rnnlm.layers.observed import gate
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class RLSTM(Cell):
     rank: int | None = None
 
     emits_state = True
+    state_names = ("h", "c")
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -72,11 +74,13 @@ class RLSTM(Cell):
             x = w.kernel(x) + w.bias
         x_i, x_j = ops.split(x, 2, axis=-1)
         i, j, f = ops.split(w.recurrent_kernel(h), 3, axis=-1)
-        write, candidate = ops.sigmoid(x_i + i), ops.tanh(x_j + j)
+        write, candidate = gate("input", ops.sigmoid(x_i + i)), ops.tanh(x_j + j)
         update = write * candidate
         forget = ops.sigmoid(w.forget_kernel(update) + f + w.forget_bias)
+        forget = gate("forget", forget, holds=True)
         c = forget * c + ops.minimum(write, 1.0 - forget) * candidate
-        h = ops.sigmoid(w.output_kernel(c) + w.output_bias) * ops.tanh(c)
+        output = gate("output", ops.sigmoid(w.output_kernel(c) + w.output_bias))
+        h = output * ops.tanh(c)
         return h, (h, c)
 
     @property

@@ -16,6 +16,7 @@ from keras_rnnlm.layers.cells.base import (
     check_count,
 )
 from keras_rnnlm.layers.cells.weights import blocks, matrix, orthogonal, vector
+from keras_rnnlm.layers.observed import gate
 
 TINY = 1e-30
 """Below this the normaliser has vanished, and the memory with it."""
@@ -43,6 +44,7 @@ class SLSTM(Cell):
     forget: str = "sigmoid"
 
     emits_state = True
+    state_names = ("h", "c", "n", "m")
     additive = True
 
     def __post_init__(self) -> None:
@@ -71,10 +73,14 @@ class SLSTM(Cell):
         z, i, f, o = self._gates(x + w.recurrent_kernel(h))
         keep = log_forget(self.forget, f) + m
         m = ops.maximum(keep, i)
-        keep, write = ops.exp(keep - m), ops.exp(i - m)
+        keep, write = ops.exp(keep - m), gate("input", ops.exp(i - m))
+        kept = keep * n
         c = keep * c + write * ops.tanh(z)
-        n = keep * n + write
-        h = ops.sigmoid(o) * c / ops.maximum(n, TINY)
+        n = kept + write
+        scale = ops.maximum(n, TINY)
+        # What stays of the mean c / n, which no exponential gate says by itself.
+        gate("forget", kept / scale, holds=True)
+        h = gate("output", ops.sigmoid(o)) * c / scale
         return h, (h, c, n, m)
 
     def _gates(self, gates: Array) -> list[Array]:

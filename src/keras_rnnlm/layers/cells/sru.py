@@ -16,6 +16,7 @@ from keras_rnnlm.layers.cells.base import (
 )
 from keras_rnnlm.layers.cells.weights import dropped, glorot, matrix, uniform, vector
 from keras_rnnlm.layers.kernels.products import product
+from keras_rnnlm.layers.observed import gate
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class SRU(Cell):
     highway_bias: float = 0.0
 
     parallel = True
+    state_names = ("c",)
 
     def __post_init__(self) -> None:
         """Check the setting."""
@@ -71,6 +73,7 @@ class SRU(Cell):
         write, f, r, straight = ops.split(x, 4, axis=-1)
         f = ops.sigmoid(f + w.forget_peephole * before + w.forget_bias)
         r = ops.sigmoid(r + w.highway_peephole * before + w.highway_bias)
+        f, r = gate("forget", f, holds=True), gate("highway", r)
         c = write + f * (before - write)
         alpha = (1.0 + 2.0 * math.exp(self.highway_bias)) ** 0.5
         straight = alpha * straight
