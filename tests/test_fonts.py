@@ -1,36 +1,62 @@
+from pathlib import Path
+
 import pytest
 
 from keras_rnnlm import fonts
-from keras_rnnlm.fonts import DEFAULT, font_families, font_note
+from keras_rnnlm.fonts import DEFAULT, Fonts, fonts_for, write_caption
+
+LATIN = frozenset(map(chr, range(33, 600)))
 
 
-def test_latin_needs_no_other_font() -> None:
-    assert font_families(["naïve", " text\n\x00", "Ελλ"]) == ([DEFAULT], "")
-    assert font_note("") is None
-
-
-def test_fonts_are_added_until_all_characters_are_there(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    held = {DEFAULT: "abc", "One": "de", "Two": "abcd", "Three": "f", "Four": "xyz"}
-    monkeypatch.setattr(fonts, "_path_of", lambda name: (name, 0))
-    monkeypatch.setattr(fonts, "_characters", lambda place: frozenset(held[place[0]]))
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, frozenset[str]]:
+    """Fonts that are said to be installed."""
+    known = {
+        DEFAULT: LATIN,
+        "Noto Sans CJK SC": LATIN | set("宋词典"),
+        "A Runic": frozenset("ᚠᚢ"),
+        "Z Big": frozenset("宋词典ᚠ") | LATIN,
+    }
+    monkeypatch.setattr(fonts, "_candidates", lambda: tuple(known))
+    monkeypatch.setattr(fonts, "_characters_of", lambda name: known[name])
     monkeypatch.setattr(fonts, "_add_new_fonts", lambda: None)
-    monkeypatch.setattr(fonts, "_candidates", lambda: list(held)[1:])
-    assert font_families(["ad"]) == ([DEFAULT, "One"], "")
-    assert font_families(["a", "df"]) == ([DEFAULT, "One", "Three"], "")
-    families, lacking = font_families(["aq!z"])
-    assert families == [DEFAULT, "Four"] and lacking == "!q"
-    assert "2 of the text's characters (!q)" in str(font_note(lacking))
+    return known
 
 
-def test_a_font_that_is_no_font_has_no_characters(tmp_path: object) -> None:
-    assert fonts._characters((f"{tmp_path}/none.ttf", 0)) == frozenset()
+def test_the_default_is_enough(installed: dict[str, frozenset[str]]) -> None:
+    assert fonts_for(["plain text", "Zürich"]) == Fonts((DEFAULT,))
+    assert fonts_for([]).note is None
 
 
-def test_what_is_found_is_drawn_and_the_rest_is_said() -> None:
-    families, lacking = font_families(["明月几时有"])
-    assert families[0] == DEFAULT
-    assert not [name for name in families if name.startswith("Last Resort")]
-    assert (len(families) == 1) == (lacking == "几明时有月")
-    assert (font_note(lacking) is None) == (lacking == "")
+def test_others_come_to_it(installed: dict[str, frozenset[str]]) -> None:
+    assert fonts_for(["宋词"]).families == (DEFAULT, "Noto Sans CJK SC")
+    # What covers most comes first, the rest is looked for in others.
+    assert fonts_for(["宋词ᚠᚢ"]).families == (DEFAULT, "Z Big", "A Runic")
+    assert fonts_for(["宋词ᚠᚢ"]).label("宋 $x_1$") == r"宋 \$x_1\$"
+
+
+def test_a_word_about_what_is_missing(installed: dict[str, frozenset[str]]) -> None:
+    found = fonts_for(["宋缺", "あ"])
+    assert found.missing == {"缺", "あ"}
+    assert found.note is not None and "缺" in found.note
+    assert "fonts-noto-cjk" in found.note
+    assert found.caption is not None and found.caption.isascii()
+    assert "CJK, Hiragana" in found.caption
+    assert found.label("宋缺あ") == "宋[7F3A][3042]"
+
+
+def test_the_real_ones_are_read(tmp_path: Path) -> None:
+    """On any machine a picture of any text can be drawn, without a warning."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    text = "The 宋词 ᚠ €"
+    found = fonts_for([text])
+    assert found.families[0] == DEFAULT and "T" not in found.missing
+    with found.used():
+        figure = Figure()
+        FigureCanvasAgg(figure)
+        figure.subplots().set_title(found.label(text))
+        write_caption(figure, found, "black")
+        figure.savefig(tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 1000

@@ -28,6 +28,10 @@ class ResumeError(RNNLMError):
     """A run cannot be resumed as asked."""
 
 
+class StorageError(RNNLMError):
+    """Where a search keeps its trials cannot be read or written any more."""
+
+
 class TrainingError(RNNLMError):
     """Training cannot go on, for example after a loss that is not a number."""
 

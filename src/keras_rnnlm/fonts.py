@@ -1,115 +1,154 @@
-"""Fonts for the characters of a text, from those that are installed.
+"""Fonts that have the characters of a text, for pictures that name words of it.
 
-Matplotlib draws a box for a character that its font lacks. It can fall back from font
-to font, if it is told which ones; here they are found. Where none has a character, a
-sentence says so.
+Matplotlib takes a list of families and looks each character up in them in turn. So the
+list is DejaVu Sans, which comes with it, and for what that lacks the installed fonts
+that have it. What no font has is written as its code points, and the picture says so.
 """
 
-from collections.abc import Iterable
-from contextlib import suppress
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 DEFAULT = "DejaVu Sans"
-# Looked at first: whole scripts in good shape, on Linux, macOS and Windows.
-LIKELY = (
+# Of fonts that cover equally much the first of these; they are made to be read.
+PREFERRED = (
     "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
     "Noto Sans SC",
     "Source Han Sans SC",
-    "PingFang SC",
-    "Hiragino Sans GB",
-    "Heiti SC",
-    "Microsoft YaHei",
-    "SimHei",
     "WenQuanYi Micro Hei",
     "WenQuanYi Zen Hei",
-    "Droid Sans Fallback",
-    "Noto Sans CJK JP",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Microsoft YaHei",
+    "SimHei",
     "Arial Unicode MS",
+    "Noto Sans",
 )
-MOST = 4
+# It has a sign for every character, and the sign says nothing.
+_NO_FONTS = ("Last Resort High-Efficiency", "Last Resort")
+_MOST_NAMED = 12
 
 
-def font_families(text: Iterable[str]) -> tuple[list[str], str]:
-    """Find fonts that together have the characters of a text.
+@dataclass(frozen=True)
+class Fonts:
+    """What a picture is written with.
 
-    Args:
-        text: the text, or pieces of it.
-
-    Returns:
-        Names of font families for matplotlib, in order of preference, and the
-        characters that none of them has. Control characters and white space are not
-        looked for.
+    Attributes:
+        families: For Matplotlib, in the order in which they are looked into.
+        missing: Characters that none of them has.
     """
-    wanted = {c for piece in text for c in piece if c.isprintable() and c != " "}
-    families = [DEFAULT]
-    wanted -= _characters(_path_of(DEFAULT))
-    if wanted:
+
+    families: tuple[str, ...]
+    missing: frozenset[str] = frozenset()
+
+    @property
+    def note(self) -> str | None:
+        """A word about what is missing; None if nothing is."""
+        if not self.missing:
+            return None
+        some = "".join(sorted(self.missing)[:_MOST_NAMED])
+        more = " and others" if len(self.missing) > _MOST_NAMED else ""
+        return (
+            f"No installed font has the characters {some}{more}: pictures show their "
+            "code points. Install a font that has them, for Chinese, Japanese and "
+            "Korean for example fonts-noto-cjk."
+        )
+
+    @property
+    def caption(self) -> str | None:
+        """The same in letters that there are, to stand in the picture."""
+        if not self.missing:
+            return None
+        scripts = sorted({_script(character) for character in self.missing})
+        return (
+            f"no installed font has these characters ({', '.join(scripts)}): "
+            "shown as code points"
+        )
+
+    def label(self, text: str) -> str:
+        """Return a text as it can be written; `$` and line ends are no commands."""
+        found = "".join(
+            f"[{ord(c):X}]" if c in self.missing else c for c in text if c.isprintable()
+        )
+        return found.replace("$", r"\$")
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Let Matplotlib write with these fonts while the block runs."""
+        import matplotlib
+
+        with matplotlib.rc_context({"font.family": list(self.families)}):
+            yield
+
+
+def fonts_for(texts: Iterable[str]) -> Fonts:
+    """Return fonts for all characters of some texts, few of them."""
+    wanted = {c for text in texts for c in text if c.isprintable() and c != " "}
+    families, missing = [DEFAULT], wanted - _characters_of(DEFAULT)
+    if missing:
         _add_new_fonts()
-    for name in _candidates() if wanted else ():
-        found = wanted & _characters(_path_of(name))
-        if found:
-            families.append(name)
-            wanted -= found
-        if not wanted or len(families) == MOST:
+    while missing:
+        rows = [
+            (len(missing & _characters_of(name)), -rank, name)
+            for rank, name in enumerate(_candidates())
+            if name not in families
+        ]
+        covered, _, name = max(rows, default=(0, 0, ""))
+        if not covered:
             break
-    return families, "".join(sorted(wanted))
+        families.append(name)
+        missing = missing - _characters_of(name)
+    return Fonts(tuple(families), frozenset(missing))
 
 
-def font_note(lacking: str) -> str | None:
-    """Return a sentence on characters that no font has; None without any."""
-    if not lacking:
-        return None
-    shown = lacking[:10] + ("..." if len(lacking) > 10 else "")
-    return (
-        f"No installed font has {len(lacking)} of the text's characters ({shown}); "
-        "pictures show boxes for them. Install a font that has them, such as Noto Sans "
-        "CJK (Debian: fonts-noto-cjk)."
-    )
-
-
-def _candidates() -> list[str]:
-    """Likely families first, then all others in order of name."""
-    from matplotlib.font_manager import fontManager
-
-    # The one of last resort has boxes for all characters there are.
-    known = {
-        entry.name
-        for entry in fontManager.ttflist
-        if not entry.name.startswith("Last Resort")
-    }
-    known -= {DEFAULT}
-    likely = [name for name in LIKELY if name in known]
-    return [*likely, *sorted(known - set(likely))]
+def write_caption(figure: Any, fonts: Fonts, colour: str) -> None:
+    """Write at the foot of a picture what no font has."""
+    if fonts.caption is not None:
+        figure.supxlabel(fonts.caption, fontsize=7, color=colour)
 
 
 def _add_new_fonts() -> None:
-    """Let matplotlib know of fonts that were installed since it last looked."""
+    """Let Matplotlib know of fonts that were installed since it last looked."""
     from matplotlib.font_manager import findSystemFonts, fontManager
 
     known = {entry.fname for entry in fontManager.ttflist}
     for path in sorted(set(findSystemFonts()) - known):
-        # One that is damaged, or of a kind that matplotlib cannot use.
+        # One that is damaged, or of a kind that Matplotlib cannot use.
         with suppress(OSError, RuntimeError, ValueError):
             fontManager.addfont(path)
 
 
-def _path_of(name: str) -> tuple[str, int]:
-    """The file of a family, and the font's place in it."""
-    from matplotlib.font_manager import fontManager
+def _candidates() -> tuple[str, ...]:
+    from matplotlib import font_manager
 
-    entries = [entry for entry in fontManager.ttflist if entry.name == name]
-    plain = [e for e in entries if e.style == "normal" and str(e.weight) == "400"]
-    entry = (plain or entries)[0]
-    return entry.fname, getattr(entry, "index", 0)
+    installed = {entry.name for entry in font_manager.fontManager.ttflist}
+    first = [name for name in PREFERRED if name in installed]
+    rest = sorted(installed - set(first) - set(_NO_FONTS))
+    return (*first, *rest)
 
 
-@lru_cache(maxsize=64)
-def _characters(place: tuple[str, int]) -> frozenset[str]:
-    """The characters that a font has."""
+@lru_cache(maxsize=512)
+def _characters_of(family: str) -> frozenset[str]:
+    """Return what a family has; nothing where its file cannot be read."""
+    from matplotlib import font_manager
     from matplotlib.ft2font import FT2Font
 
+    # Not `findfont`, which complains of every font without a normal weight.
+    faces = [each for each in font_manager.fontManager.ttflist if each.name == family]
+    faces.sort(key=lambda each: (each.style != "normal", each.fname))
     try:
-        font = FT2Font(place[0])
-    except (OSError, RuntimeError):
+        return frozenset(map(chr, FT2Font(faces[0].fname).get_charmap()))
+    except (IndexError, OSError, RuntimeError, ValueError):
         return frozenset()
-    return frozenset(map(chr, font.get_charmap()))
+
+
+def _script(character: str) -> str:
+    """Return about which script a character is of: the first word of its name."""
+    name = unicodedata.name(character, "UNNAMED").partition(" ")[0]
+    return name.partition("-")[0].capitalize() if name != "CJK" else "CJK"

@@ -74,7 +74,7 @@ def explain(
     from keras_rnnlm.explanation import explain as explaining
     from keras_rnnlm.explanation.reading import characters_of
     from keras_rnnlm.explanation.result import check_path
-    from keras_rnnlm.fonts import font_families, font_note
+    from keras_rnnlm.fonts import fonts_for
     from keras_rnnlm.language_model import load
     from keras_rnnlm.program_cache import keep_programs
     from keras_rnnlm.scoring.cache import CacheSettings
@@ -109,7 +109,7 @@ def explain(
         click.echo(str(found))
     if png:
         pieces = [found.text["before"], *found.surprisal.pieces]
-        if note := font_note(font_families(pieces)[1]):
+        if note := fonts_for(pieces).note:
             click.echo(note, err=True)
     click.echo("Wrote " + ", ".join(map(str, written)) + ".", err=True)
 

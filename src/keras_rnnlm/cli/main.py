@@ -33,9 +33,11 @@ from keras_rnnlm.cli.explain import explain
 from keras_rnnlm.cli.generate import generate
 from keras_rnnlm.cli.info import info
 from keras_rnnlm.cli.ngram import ngram
+from keras_rnnlm.cli.plot import plot
 from keras_rnnlm.cli.recipes import recipes
 from keras_rnnlm.cli.score import score
 from keras_rnnlm.cli.train import train
+from keras_rnnlm.cli.tune import tune
 from keras_rnnlm.cli.tune_evaluation import tune_evaluation
 from keras_rnnlm.cli.vectors import vectors
 from keras_rnnlm.errors import RNNLMError, nearest
@@ -66,10 +68,12 @@ for _verb in (
     ngram,
     vectors,
     compare,
+    tune,
     score,
     generate,
     explain,
     info,
+    plot,
     recipes,
     bench,
 ):

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,13 @@ TOKENIZERS = ("char", "word", "bpe", "unigram")
     type=click.IntRange(min=2),
     help="Train an ensemble: K models with neighbouring seeds, stepped together (JAX).",
 )
+@click.option(
+    "--tensorboard",
+    metavar="DIR",
+    type=click.Path(),
+    help="Write events for TensorBoard below DIR, under the name of --out "
+    "(pip install 'keras-rnnlm[tensorboard]').",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @import_option
@@ -139,6 +147,7 @@ def train(context: click.Context, /, **options: Any) -> int:
     from keras_rnnlm.backend import unused_gpu
     from keras_rnnlm.cli.progress import make_reporter
     from keras_rnnlm.program_cache import keep_programs
+    from keras_rnnlm.training.tensorboard import EventReporter
     from keras_rnnlm.training.train import train as train_model
     from keras_rnnlm.training.train_members import train_members
 
@@ -147,14 +156,18 @@ def train(context: click.Context, /, **options: Any) -> int:
     if options["recipe"] is None and schedule is None:
         recipe = default_recipe(corpus.tokenizer.kind, settings.network)
         settings = Settings.from_recipe(recipe, overrides)
-    with make_reporter() as reporter:
+    with make_reporter() as reporter, ExitStack() as stack:
         for sentence in [*corpus.notes, unused_gpu()]:
             if sentence:
                 reporter.note(sentence)
+        told: Any = reporter
+        if options["tensorboard"] is not None:
+            board = Path(options["tensorboard"], out.name)
+            told = stack.enter_context(closing(EventReporter(board, reporter)))
         rest: dict[str, Any] = {
             "resume": options["resume"],
             "schedule": schedule,
-            "reporter": reporter,
+            "reporter": told,
             "started": started_at(),
         }
         result: TrainingResult | EnsembleResult

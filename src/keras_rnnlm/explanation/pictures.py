@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_rnnlm.explanation.gates import LayerGates
 from keras_rnnlm.explanation.result import Explanation
-from keras_rnnlm.fonts import font_families
+from keras_rnnlm.fonts import Fonts, fonts_for
 from keras_rnnlm.plots import FAINT, INK, TRAIN, VALID
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ def draw(explanation: Explanation, stem: Path) -> list[Path]:
     Returns:
         The files, in the order of the page.
     """
-    families, _ = font_families(
-        [explanation.text["before"], *explanation.surprisal.pieces]
-    )
+    fonts = fonts_for([explanation.text["before"], *explanation.surprisal.pieces])
     pictures: list[tuple[str, Callable[[Figure], None] | None]] = [
         ("surprisal", lambda figure: _surprisal(figure, explanation)),
         ("attribution", lambda figure: _attribution(figure, explanation)),
@@ -57,18 +55,17 @@ def draw(explanation: Explanation, stem: Path) -> list[Path]:
     for name, painter in pictures:
         if painter is not None:
             path = stem.with_name(f"{stem.name}-{name}.png")
-            _write(path, painter, families)
+            _write(path, painter, fonts)
             written.append(path)
     return written
 
 
-def _write(path: Path, painter: Callable[[Figure], None], families: list[str]) -> None:
+def _write(path: Path, painter: Callable[[Figure], None], fonts: Fonts) -> None:
     # Matplotlib takes most of a second to import, and only pictures need it.
-    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"font.family": families}):
+    with fonts.used():
         figure = Figure(figsize=(8, 5), dpi=130, layout="constrained")
         FigureCanvasAgg(figure)
         painter(figure)

@@ -8,7 +8,6 @@ belongs to the model (log, report, card, picture) lies beside them.
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,8 @@ from safetensors.numpy import save
 from keras_rnnlm import cell_registry
 from keras_rnnlm.data.tokenizers import Tokenizer
 from keras_rnnlm.errors import ConfigError, FolderError, RNNLMError, nearest
+from keras_rnnlm.files import json_bytes as json_bytes
+from keras_rnnlm.files import write_file as write_file
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.ensemble_folder import is_ensemble, member_folders
 from keras_rnnlm.models.networks import kind_of, network_class, network_weights
@@ -129,19 +130,6 @@ def load_folder(folder: str | Path) -> tuple[CausalLM, Tokenizer, dict[str, Any]
     return network, tokenizer, config
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file so that it is complete or, after any crash, as it was before."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def write_manifest(folder: Path) -> None:
     """Write `manifest.json`: format version and the SHA-256 of every other file."""
     names = sorted(
@@ -151,11 +139,6 @@ def write_manifest(folder: Path) -> None:
     )
     manifest = {"format": FORMAT, "sha256": {n: _sha256(folder / n) for n in names}}
     write_file(folder / "manifest.json", json_bytes(manifest))
-
-
-def json_bytes(value: Any) -> bytes:
-    """Return a value as indented UTF-8 JSON with a line end."""
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
 
 
 def _check_files(folder: Path) -> None:

@@ -1,0 +1,322 @@
+"""`rnnlm tune`: search settings for one's own text, under a budget."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from keras_rnnlm.cli.base import Session, Verb
+from keras_rnnlm.cli.compare import OF_TEXT
+from keras_rnnlm.cli.imports import import_option
+from keras_rnnlm.cli.process import program, started_at
+from keras_rnnlm.cli.train import (
+    free_folder,
+    parse_split,
+    read_corpus,
+    resume_command,
+    stem,
+    train,
+)
+from keras_rnnlm.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from keras_rnnlm.search.rungs import Rungs
+    from keras_rnnlm.search.tune import Tuning
+
+SHARE = 20.0
+"""A trial on the last rung has this part of --minutes, unless --trial-minutes says."""
+BUDGETS = ("minutes", "max_steps", "epochs")
+
+
+@click.command(cls=Verb, short_help="Search settings for a text.")
+@click.argument("texts", metavar="TEXT...", nargs=-1, required=True, type=click.Path())
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Time of the whole search, final runs included, summed over resumes.",
+)
+@click.option(
+    "--trials", type=click.IntRange(min=1), help="End after so many trials at most."
+)
+@click.option(
+    "--trial-minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Time of a training on the last rung, and of the final runs: that of the "
+    "model you want. A twentieth of --minutes by default.",
+)
+@click.option(
+    "--trial-steps",
+    type=click.IntRange(min=1),
+    help="The same in optimizer steps in the place of time.",
+)
+@click.option(
+    "--search",
+    "searches",
+    multiple=True,
+    metavar="KEY=RANGE",
+    help="Search a setting: units=64:512:log, dropout=0:0.6, steps=20:80:20 or "
+    "cell=lstm,gru; may be repeated. What suits the text by default.",
+)
+@click.option(
+    "--recipe",
+    metavar="NAME|FILE",
+    envvar="RNNLM_RECIPE",
+    show_envvar=True,
+    help="Settings to begin with: trial 0, and what is not searched.",
+)
+@click.option(
+    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change one of them."
+)
+@click.option(
+    "--pruner",
+    type=click.Choice(("asha", "hyperband", "none")),
+    default="asha",
+    show_default=True,
+    help="Who is trained longer.",
+)
+@click.option(
+    "--factor",
+    type=click.IntRange(min=2),
+    default=3,
+    show_default=True,
+    help="One trial in so many goes on, to a rung so many times as long.",
+)
+@click.option(
+    "--rungs",
+    type=click.IntRange(min=1),
+    help="Number of rungs; 3, fewer where the first would be under 20 seconds.",
+)
+@click.option(
+    "--sampler",
+    type=click.Choice(("tpe", "random")),
+    default="tpe",
+    show_default=True,
+    help="Where to look: near what was good, or anywhere.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Trials at once, each with its share of the cores.",
+)
+@click.option(
+    "--storage",
+    metavar="PATH|URL",
+    help="Where trials are kept: a journal file, or postgresql://... or "
+    "mysql+pymysql://... for several machines. A journal in --out by default.",
+)
+@click.option(
+    "--study",
+    metavar="NAME",
+    help="Name of the search in a storage that has several; the text's by default.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of all that is drawn, and of the trainings.",
+)
+@click.option(
+    "--out", type=click.Path(), help="Folder for all of it; new, below runs/."
+)
+@click.option("--resume", is_flag=True, help="Go on in --out.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@import_option
+@click.pass_context
+def tune(context: click.Context, /, **options: Any) -> int:
+    """Search settings for TEXT... (files or folders).
+
+    Trials begin with a short training; the better ones are trained anew for longer, all
+    of a rung for the same time, and judged on the validation text. The test text is
+    left alone. At the end the best is trained beside the default, and best.toml is a
+    recipe for `rnnlm train --recipe`. Needs: pip install 'keras-rnnlm[tune]'.
+    """
+    from keras_rnnlm.config import Settings, default_recipe, parse_overrides
+    from keras_rnnlm.search.space import default_space, parse_search
+    from keras_rnnlm.training.run_folder import refuse_existing
+
+    if options["resume"] and options["out"] is None:
+        raise click.UsageError(
+            "--resume needs --out, the folder of the search.", context
+        )
+    if options["minutes"] is None and options["trials"] is None:
+        raise click.UsageError(
+            "Give --minutes, or --trials: a search needs an end.", context
+        )
+    # Before anything heavy: a slip in a name or a setting shows at once.
+    rungs = _rungs(context, options)
+    sets = parse_overrides(options["sets"])
+    for name in (*BUDGETS, "seed"):
+        if name in sets:
+            flag = "--seed" if name == "seed" else "--trial-minutes or --trial-steps"
+            raise ConfigError(f"A search sets '{name}' by itself: use {flag}.")
+    overrides = {**sets, "seed": options["seed"]}
+    settings = Settings.from_recipe(options["recipe"], overrides)
+    parse_search(options["searches"], settings)
+    if "-" in options["texts"]:
+        raise InputError(
+            "A search reads its text again when it goes on, and so not from standard "
+            "input. Give a file."
+        )
+    split = parse_split(options["split"])
+    name = stem(options["texts"][0])
+    out = Path(options["out"] or free_folder(Path("runs") / f"{name}-tune"))
+    if not options["resume"]:
+        refuse_existing(out)
+
+    # First of what is heavy: it says if Optuna is missing.
+    from keras_rnnlm.search.study import hidden
+
+    # isort: split
+    from keras_rnnlm.cli.tune_progress import TuneProgress
+    from keras_rnnlm.search.children import shares
+    from keras_rnnlm.search.tune import Limits
+    from keras_rnnlm.search.tune import tune as search
+    from keras_rnnlm.search.tune_plan import make_tune_plan
+
+    corpus = read_corpus(options, split, options["seed"])
+    if options["recipe"] is None:
+        recipe = default_recipe(corpus.tokenizer.kind, settings.network)
+        settings = Settings.from_recipe(recipe, overrides)
+    if settings.system_minutes:
+        corpus.notes.append(
+            "Trials are judged without what evaluation adds: system_minutes="
+            f"{settings.system_minutes:g} is left out."
+        )
+        settings = settings.replace(system_minutes=0.0)
+    space = parse_search(options["searches"], settings) or default_space(
+        settings, corpus.tokenizer.kind
+    )
+    plan = make_tune_plan(
+        corpus,
+        settings,
+        space,
+        rungs,
+        sampler=options["sampler"],
+        seed=options["seed"],
+    )
+    limits = Limits(options["minutes"], options["trials"], options["workers"])
+    progress = TuneProgress(plan, options["workers"])
+    for sentence in corpus.notes:
+        progress.note(sentence)
+    progress.announce(limits, out, [len(each) for each in shares(limits.workers)])
+    session = context.find_object(Session)
+    typed = session.arguments if session else ()
+    command = shlex.join(["rnnlm", *map(hidden, typed)])  # it is written down
+    found = search(
+        corpus,
+        plan,
+        out,
+        limits,
+        storage=options["storage"],
+        study=options["study"] or name,
+        resume=options["resume"],
+        watcher=progress,
+        started=started_at(),
+        command=command,
+    )
+    _write(found, command, progress)
+    if found.interrupted is not None:
+        click.echo(
+            f"Interrupted. All that is finished is in {out}; go on with:\n"
+            f"  {resume_command(context, out)}",
+            err=True,
+        )
+        return 128 + found.interrupted
+    _print(found, context, options, out, command)
+    return 0
+
+
+# The very options of `rnnlm train`; a test text is only left out of the search.
+tune.params[1:1] = [option for option in train.params if option.name in OF_TEXT]
+
+
+def _rungs(context: click.Context, options: dict[str, Any]) -> "Rungs":
+    from keras_rnnlm.search.rungs import make_rungs
+
+    minutes, steps = options["trial_minutes"], options["trial_steps"]
+    if minutes is not None and steps is not None:
+        raise click.UsageError(
+            "--trial-minutes and --trial-steps are two budgets; leave one out.", context
+        )
+    if minutes is None and steps is None:
+        if options["minutes"] is None:
+            raise click.UsageError(
+                "With --trials alone give --trial-minutes or --trial-steps.", context
+            )
+        minutes = options["minutes"] / SHARE
+    one = options["pruner"] == "none"
+    if one and context.get_parameter_source("rungs") is ParameterSource.COMMANDLINE:
+        raise click.UsageError(
+            "--pruner none has one rung; leave --rungs out.", context
+        )
+    return make_rungs(
+        minutes=minutes,
+        steps=steps,
+        pruner=options["pruner"],
+        factor=options["factor"],
+        number=options["rungs"],
+    )
+
+
+def _write(found: "Tuning", command: str, progress: Any) -> None:
+    from keras_rnnlm.files import json_bytes
+    from keras_rnnlm.search.tune_plots import write_plots
+    from keras_rnnlm.search.tune_table import report_of, write_words
+
+    write_words(found, found.folder, json_bytes(report_of(found, command)))
+    note = write_plots(found, found.folder)
+    if note is not None:
+        progress.note(note)
+
+
+def _of_text(context: click.Context, options: dict[str, Any]) -> list[str]:
+    """Return the words that said which text, and how it is read."""
+    words = list(options["texts"])
+    for option in context.command.params:
+        name = option.name or ""
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if name in OF_TEXT and given:
+            value = options[name]
+            for each in value if isinstance(value, tuple) else (value,):
+                words += [option.opts[0], str(each)]
+    return words
+
+
+def _print(
+    found: "Tuning",
+    context: click.Context,
+    options: dict[str, Any],
+    out: Path,
+    command: str,
+) -> None:
+    from keras_rnnlm.search.tune_plots import IMPORTANCE, PARALLEL, PROGRESS
+    from keras_rnnlm.search.tune_table import (
+        finals_table,
+        remarks,
+        report_of,
+        trials_table,
+    )
+
+    if options["as_json"]:
+        click.echo(json.dumps(report_of(found, command), ensure_ascii=False))
+    else:
+        click.echo(trials_table(found))
+        if found.finals:
+            click.echo(f"\n{finals_table(found)}")
+    for sentence in remarks(found):
+        click.echo(sentence, err=True)
+    lines = [
+        "best.toml, trials.csv, table.txt, report.json, "
+        f"{PROGRESS}, {PARALLEL} and {IMPORTANCE} are in {out}."
+    ]
+    if found.best is not None:
+        texts = shlex.join(_of_text(context, options))
+        recipe = shlex.quote(str(out / "best.toml"))
+        lines.append(f"Now try: {program()} train {texts} --recipe {recipe}")
+    click.echo("\n".join(lines), err=True)

@@ -1,0 +1,1 @@
+"""Pictures of runs, comparisons and searches that are on disk; see `docs/plots.md`."""

@@ -1,0 +1,59 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from keras_rnnlm.cli.main import run
+from tests.search.test_plot import is_picture
+
+Captured = pytest.CaptureFixture[str]
+
+
+def test_curves_and_time(
+    english_model: Path, chinese_model: Path, inside: Path, capsys: Captured
+) -> None:
+    words = ["plot", str(english_model), str(chinese_model), "--out", "pictures"]
+    assert run(words) == 0
+    assert "curves.png, time.png: in pictures" in capsys.readouterr().err
+    for name in ("curves.png", "time.png"):
+        assert is_picture(inside / "pictures" / name)
+    assert run(["plot", str(english_model)]) == 0
+    assert is_picture(inside / "curves.png")
+
+
+def test_frequency_and_position(
+    chinese_model: Path, chinese_file: Path, inside: Path, capsys: Captured
+) -> None:
+    words = ["plot", str(chinese_model), "--text", str(chinese_file), "--json"]
+    assert run([*words, "--counts", str(chinese_file)]) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    for kind in ("frequency", "position"):
+        assert is_picture(inside / f"{kind}.png")
+        (classes,) = found[kind].values()
+        total = sum(each["predictions"] for each in classes)
+    assert "frequency.png, position.png: in ." in said.err
+
+    # The parts add up to the whole.
+    words = ["evaluate", str(chinese_model), str(chinese_file), "--json"]
+    assert run(words) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert total == report["tokens"]
+    nats = sum(each["nats"] for each in classes)
+    assert nats == pytest.approx(report["nats"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--kind", "position"], "give --text FILE"),
+        (["--kind", "pie"], "'pie' is not one of"),
+        (["--text", "none.txt"], "run"),
+        ([], "has no training.jsonl"),
+    ],
+)
+def test_slips(inside: Path, capsys: Captured, options: list[str], says: str) -> None:
+    (inside / "run").mkdir()
+    assert run(["plot", "run", *options]) == 2
+    said = capsys.readouterr().err
+    assert says in said and "Traceback" not in said

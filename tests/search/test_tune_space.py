@@ -1,0 +1,113 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_rnnlm.config import Settings, recipe_names
+from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.search.space import (
+    Choice,
+    Range,
+    default_space,
+    parse_search,
+    point_of,
+    settings_at,
+    space_from_dict,
+    space_to_dict,
+)
+
+BASE = Settings()
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ("units=64:512:log", Range(64, 512, log=True, whole=True)),
+        ("units=64:520:64", Range(64, 512, step=64, whole=True)),
+        ("dropout=0:0.6", Range(0.0, 0.6)),
+        ("learning_rate = 1e-4 : 1e-1 : log", Range(1e-4, 0.1, log=True)),
+        ("cell=lstm,gru", Choice(("lstm", "gru"))),
+        ("embedding=none,64,128", Choice((None, 64, 128))),
+        ("tie_weights=true,false", Choice((True, False))),
+        ("steps=20,40,20", Choice((20, 40))),
+        ("cell_arguments.rounds=2:5", Range(2, 5, whole=True)),
+    ],
+)
+def test_what_is_typed(item: str, expected: Any) -> None:
+    base = Settings(cell="mogrifier_lstm") if "rounds" in item else BASE
+    (found,) = parse_search([item], base).values()
+    assert found == expected
+    # As it is printed it can be typed again.
+    key = item.partition("=")[0].strip()
+    assert parse_search([f"{key}={found}"], base)[key] == expected
+
+
+@pytest.mark.parametrize(
+    ("item", "says"),
+    [
+        ("units", "Expected key=low:high"),
+        ("unit=1:2", "Did you mean 'units'?"),
+        ("units=8:four", "expected a number, received 'four'"),
+        ("units=64:8", "expected low < high"),
+        ("units=8.5:64", "'units' takes whole numbers"),
+        ("learning_rate=0:1:log", "begins above 0"),
+        ("dropout=0:0.5:2", "a step above 0 and at most 0.5"),
+        ("dropout=0:1.5", "Setting 'dropout' takes at least 0"),
+        ("cell=lstm", "To fix a setting use --set cell=lstm"),
+        ("cell=lstm,grü", "received 'grü'"),
+        ("cell=lstm:gru", "two values or more"),
+        ("units=8,many", "Setting 'units' takes a whole number"),
+        ("minutes=1:2", "--trial-minutes"),
+        ("seed=1,2", "one seed"),
+        ("protocol=carry,sentence", "measured alike"),
+        ("output_cutoffs=10,20", "no single value"),
+        ("cell_arguments=1,2", "cell_arguments.rounds"),
+    ],
+)
+def test_slips(item: str, says: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse_search([item], BASE)
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+@pytest.mark.parametrize("tokenizer", ["char", "word", "bpe"])
+def test_a_recipe_is_in_its_own_space(recipe: str, tokenizer: str) -> None:
+    base = Settings.from_recipe(recipe)
+    space = default_space(base, tokenizer)
+    point = point_of(base, space)
+    assert point is not None
+    assert settings_at(base, point) == base
+    assert {"units", "layers", "learning_rate", "dropout"} <= set(space)
+    assert ("cell" in space) == (base.network == "rnn")
+    again = space_from_dict(json.loads(json.dumps(space_to_dict(space))))
+    assert again == space
+
+
+@given(st.integers(1, 2000), st.integers(1, 8))
+def test_default_spaces_hold_any_sizes(units: int, layers: int) -> None:
+    base = Settings(units=units, layers=layers)
+    space = default_space(base, "word")
+    assert point_of(base, space) is not None
+    units_range = space["units"]
+    assert isinstance(units_range, Range) and units_range.low >= 1
+    for value in (units_range.low, units_range.high):
+        settings_at(base, {"units": value})
+
+
+def test_outside_of_the_space() -> None:
+    space = parse_search(["units=8:32", "cell=gru,qrnn"], BASE)
+    assert point_of(BASE, space) is None
+    assert point_of(BASE.replace(units=32, cell="gru"), space) == {
+        "units": 32,
+        "cell": "gru",
+    }
+    assert True not in Choice((1, 2)) and 1 not in Choice((True, False))
+
+
+def test_parts_of_tables() -> None:
+    base = Settings(cell="mogrifier_lstm", cell_arguments={"rounds": 3})
+    found = settings_at(base, {"cell_arguments.rounds": 5, "units": 8})
+    assert found.cell_arguments == {"rounds": 5} and found.units == 8
