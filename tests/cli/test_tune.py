@@ -232,8 +232,9 @@ def test_a_search(real: Path, english_file: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("number", "workers"), [(signal.SIGINT, "2"), (signal.SIGKILL, "1")]
+)
 def test_stopped_and_resumed(
     english_file: Path,
     real: Path,

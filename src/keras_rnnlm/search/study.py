@@ -6,6 +6,7 @@ with, and never one that nobody knows of.
 """
 
 import math
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ SAMPLERS = ("tpe", "random")
 OWNER, PLAN = "owner", "plan"
 FAILURE, SAME = "failure", "same_as"
 _CONNECT = 10  # seconds
+_ATTEMPTS = 5
 
 State = TrialState
 Record = FrozenTrial
@@ -61,7 +63,7 @@ class Study:
         self.where, self.name = where, name
         with storage_errors(where):
             # With Optuna's cache before a database, as a study puts it there.
-            self._storage = optuna.storages.get_storage(_open(where))
+            self._storage = optuna.storages.get_storage(_opened(where))
             self._study = optuna.create_study(
                 storage=self._storage,
                 study_name=name,
@@ -273,6 +275,25 @@ def hidden(where: str) -> str:
 def is_url(where: str) -> bool:
     """Whether a storage is a database."""
     return "://" in where
+
+
+def _opened(where: str) -> Any:
+    """Open a storage; a new database may be made ready by another machine right now."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return _open(where)
+        except Exception as error:
+            if not _made_twice(error):
+                raise
+            time.sleep(1.0)
+    return _open(where)
+
+
+def _made_twice(error: Exception) -> bool:
+    """Whether two were making the same tables."""
+    both = (error, error.__cause__)
+    names = {kind.__name__ for each in both for kind in type(each).__mro__}
+    return bool(names & {"IntegrityError", "ProgrammingError"})
 
 
 def _open(where: str) -> Any:
