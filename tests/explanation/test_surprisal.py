@@ -1,5 +1,6 @@
 import math
 
+import keras
 import numpy as np
 import pytest
 
@@ -38,7 +39,7 @@ def test_ranks_and_entropies_are_those_of_the_distribution() -> None:
     reading = read(lm.tokenizer, TEXT, 2 * CHUNK, 2 * CHUNK + 9)  # pieces and a rest
     found = run(lm.network, reading)
     logs, _ = lm.network.step(reading.ids[None, :-1], lm.network.initial_state(1))
-    logs = np.asarray(logs.numpy() if hasattr(logs, "numpy") else logs)[0]
+    logs = keras.ops.convert_to_numpy(logs)[0]
     logs = logs.astype(np.float64)
     came = logs[np.arange(len(logs)), reading.ids[1:]]
     np.testing.assert_allclose(found.log_probabilities, came, atol=1e-4)

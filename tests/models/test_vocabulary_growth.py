@@ -1,5 +1,6 @@
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ V, UNK = 11, 1
 
 def log_probabilities(network: RNNLM, ids: list[int]) -> np.ndarray:
     found, _ = network.step(np.array([ids]), network.initial_state(1))
-    return np.array(found[0], np.float64)
+    return keras.ops.convert_to_numpy(found)[0].astype(np.float64)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import keras
 from keras import ops
 
 from keras_rnnlm.layers.cells import Cell, LoopWeights, State
@@ -71,7 +72,7 @@ def watch(layer: Any, sequences: Array, initial_state: State) -> Watched:
         names[:] = [each._replace(value=None) for each in told]
         return after, (output, after, tuple(each.value for each in told))
 
-    _, (hidden, states, values) = ops.scan(step, state, x)
+    hidden, states, values = _steps(step, state, x)
     with listening(GATE) as late:
         outputs = read(hidden)
     told = [*early, *late]
@@ -81,6 +82,20 @@ def watch(layer: Any, sequences: Array, initial_state: State) -> Watched:
     for each in told:
         by_role[each.holds][each.name] = _rows(each.value, steps, x.shape[1])
     return Watched(outputs, by_role[True], by_role[False], by_role[None], states)
+
+
+def _steps(
+    step: Callable[[State, Array], tuple[State, Any]], state: State, x: Array
+) -> Any:
+    """What the steps of a sequence returned, stacked."""
+    if keras.backend.backend() == "jax":
+        return ops.scan(step, state, x)[1]
+    # Keras's scan flattens nested results on the other backends.
+    rows = []
+    for i in range(x.shape[0]):
+        state, row = step(state, x[i])
+        rows.append(row)
+    return keras.tree.map_structure(lambda *each: ops.stack(each), *rows)
 
 
 def _rows(value: Array, steps: Any, rows: Any) -> Array:

@@ -100,12 +100,15 @@ class _Scaled:
         """Take a step with one variable, at its own rate, and pull it back."""
         place = self._get_variable_index(variable)
         rate = ops.cast(learning_rate, "float32") * self.rate_scales[place]
-        before = ops.convert_to_tensor(variable)
-        super().update_step(gradient, variable, rate)  # type: ignore[misc]
+        pull = None
         if self.anchor_decay:
-            back = before - ops.convert_to_tensor(self.anchors[place])
+            # Of the weight before the step, which may be taken in its own memory.
             part = ops.minimum(rate * self.anchor_decay, 1.0)
-            variable.assign_sub(ops.cast(part, variable.dtype) * back)
+            away = ops.convert_to_tensor(variable) - self.anchors[place]
+            pull = ops.cast(part, variable.dtype) * away
+        super().update_step(gradient, variable, rate)  # type: ignore[misc]
+        if pull is not None:
+            variable.assign_sub(pull)
 
 
 def scaled_kind(kind: Any, decay: float) -> Any:
