@@ -84,7 +84,7 @@ class FusedCrossEntropy:
         weights: Array,
     ) -> Outcome:
         softmax = self.softmax
-        matrix, narrow = ops.cast(matrix, self.dtype), ops.cast(hidden, self.dtype)
+        matrix, narrow = softmax.operand(matrix), ops.cast(hidden, self.dtype)
 
         def step(sums: Any, chunk: tuple[Array, ...]) -> Any:
             hidden, targets = chunk
@@ -104,7 +104,7 @@ class FusedCrossEntropy:
         weights: Array,
     ) -> tuple[Outcome, one_pass.Arrays]:
         softmax = self.softmax
-        matrix, narrow = ops.cast(matrix, self.dtype), ops.cast(hidden, self.dtype)
+        matrix, narrow = softmax.operand(matrix), ops.cast(hidden, self.dtype)
         wide = accumulator(self.dtype)
         factors, scale = weights, None
         if self.dtype == "float16":
@@ -136,13 +136,14 @@ class FusedCrossEntropy:
 
     def logits(self, hidden: Array, matrix: Array) -> Array:
         """Logits (n, V), without bias, of (n, D)."""
-        return self.softmax.dot(hidden, matrix, 1, 1 if self.by_words else 0)
+        product = self.softmax.product
+        return product(hidden, matrix, 1, 1 if self.by_words else 0)
 
     def products(
         self, d_logits: Array, hidden: Array, matrix: Array
     ) -> tuple[Array, Array]:
         """The gradients by (n, D) and by the matrix, of one by logits (n, V)."""
-        dot = self.softmax.dot
+        dot = self.softmax.product
         if self.by_words:
             return dot(d_logits, matrix, 1, 0), dot(d_logits, hidden, 0, 0)
         return dot(d_logits, matrix, 1, 1), dot(hidden, d_logits, 0, 0)

@@ -62,6 +62,30 @@ class Softmax:
         d_logits = terms * (factor / total) - ops.where(hit, factor, 0.0)
         return ops.cast(d_logits, self.dtype), nats, correct, ops.sum(d_logits, axis=0)
 
+    def operand(self, matrix: Array) -> Array:
+        """A matrix as `product` takes it on the right: in `dtype`, or as it is."""
+        return matrix if self._rounds(self.dtype) else ops.cast(matrix, self.dtype)
+
+    def product(self, a: Array, b: Array, axis_a: int, axis_b: int) -> Array:
+        """`dot` where nobody asks for its gradient, and `b` an `operand`.
+
+        Kernels that round to 16 bits as they read spare a pass over the matrix, and to
+        them a transposed operand costs nothing.
+        """
+        if not self._rounds(a.dtype):
+            return self.dot(a, b, axis_a, axis_b)
+        from keras_rnnlm.layers.kernels import native_product
+
+        return native_product.product(a, b, axis_a == 0, axis_b == 1)
+
+    def _rounds(self, dtype: Any) -> bool:
+        """Whether such kernels make products with operands of this type."""
+        if self.loop != "native":
+            return False
+        from keras_rnnlm.layers.kernels import native_product
+
+        return native_product.serves(dtype)
+
     def dot(self, a: Array, b: Array, axis_a: int, axis_b: int) -> Array:
         """The product of two matrices over an axis of each, in float32 or better.
 
