@@ -154,7 +154,7 @@ def test_storages_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_a_database_that_cannot_be_reached() -> None:
-    pytest.importorskip("psycopg")
+    pytest.importorskip("psycopg", reason="needs psycopg[binary]")
     url = "postgresql+psycopg://me:secret@127.0.0.1:9/rnnlm"
     with pytest.raises(StorageError) as error:
         study_of(url)
