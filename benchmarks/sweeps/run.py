@@ -5,11 +5,14 @@
 
 A file of sweeps has one or more tables such as
 
+    [base.ptb]                 # settings of all runs on that text
+    layers = 1
+
     [[sweep]]
     text = "ptb"               # one of TEXTS below
     share = 0.1                # of its training text, from the beginning
     minutes = 1                # of each run, from its start to its end
-    set = ["layers=1"]         # in all runs of the table
+    set = ["cell=gru"]         # in all runs of the table
     grid = { units = [128, 256], learning_rate = [10, 20] }
 
 and is run point by point, one process after the other on an otherwise idle machine.
@@ -62,10 +65,10 @@ def main() -> None:
     parser.add_argument("--hours", type=float, help="begin no run after so long")
     given = parser.parse_args()
     begun = time.monotonic()
-    wanted = tomllib.loads(given.sweeps.read_text("utf-8"))["sweep"]
+    wanted = tomllib.loads(given.sweeps.read_text("utf-8"))
     known = {row["key"] for row in rows_of(given.out)}
-    for sweep in wanted:
-        for sets in points(sweep):
+    for sweep in wanted["sweep"]:
+        for sets in points(sweep, wanted.get("base", {}).get(sweep["text"], {})):
             key = key_of(sweep, sets)
             if key in known:
                 continue
@@ -86,12 +89,13 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def points(sweep: dict[str, Any]) -> Iterator[list[str]]:
+def points(sweep: dict[str, Any], base: dict[str, Any]) -> Iterator[list[str]]:
     """Yield the settings of each run of a sweep, as `key=value`."""
     grid = sweep.get("grid", {})
+    fixed = {**base, **dict(one.split("=", 1) for one in sweep.get("set", []))}
     for values in itertools.product(*grid.values()):
-        changed = [f"{key}={value}" for key, value in zip(grid, values, strict=True)]
-        yield [*sweep.get("set", []), *changed]
+        settings = {**fixed, **dict(zip(grid, values, strict=True))}
+        yield [f"{key}={value}" for key, value in settings.items()]
 
 
 def key_of(sweep: dict[str, Any], sets: list[str]) -> str:
@@ -112,7 +116,7 @@ def measured(sweep: dict[str, Any], sets: list[str], data: Path) -> dict[str, An
         command = [sys.executable, "-m", "keras_rnnlm", "train", str(train)]
         command += ["--valid", str(valid), "--tokenizer", text.tokenizer, "--json"]
         command += ["--out", str(Path(folder, "model"))]
-        command += [f"--set=minutes={sweep['minutes']:g}", "--set=validations=3"]
+        command += [f"--set=minutes={sweep['minutes']:g}", "--set=validations=1"]
         command += [f"--set={one}" for one in sets]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     row: dict[str, Any] = {
@@ -128,7 +132,7 @@ def measured(sweep: dict[str, Any], sets: list[str], data: Path) -> dict[str, An
     report = json.loads(done.stdout)
     settings, figures = report["settings"], report["valid"]
     names = ("cell", "units", "layers", "embedding", "dropout", "batch_size", "steps")
-    more = ("optimizer", "learning_rate", "precision", "output")
+    more = ("optimizer", "learning_rate", "precision", "output", "weight_dropout")
     return {
         **row,
         **{name: settings[name] for name in (*names, *more)},
