@@ -10,18 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_rnnlm.drawing import AXIS, FAINT, GRID, INK, MOST_NATS, TRAIN, VALID
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Row = Mapping[str, Any]
 Floats = NDArray[np.float64]
-
-TRAIN = "#4c78a8"
-VALID = "#d1495b"
-INK = "#333333"
-FAINT = "#8a8a8a"
-# Above this, the exponential does not fit a float.
-MOST_NATS = 700.0
 
 
 def training_curve(history: Sequence[Row], path: str | Path) -> None:
@@ -92,11 +87,11 @@ def training_curve(history: Sequence[Row], path: str | Path) -> None:
     below.set_xlabel(f"{unit_name} seen", color=INK)
     below.set_xlim(0, furthest / unit * 1.02)
     for each in (axes, below):
-        each.grid(color="#e6e6e6", linewidth=0.6)
+        each.grid(color=GRID, linewidth=0.6)
         each.set_axisbelow(True)
         each.tick_params(colors=FAINT, labelcolor=INK)
         each.spines[["top", "right"]].set_visible(False)
-        each.spines[["left", "bottom"]].set_color("#bbbbbb")
+        each.spines[["left", "bottom"]].set_color(AXIS)
     figure.savefig(path, format="png")
 
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keras_rnnlm.drawing import round_numbers
 from keras_rnnlm.search.compare import Comparison
-from keras_rnnlm.search.plot import comparison_plot, round_numbers
+from keras_rnnlm.search.plot import comparison_plot
 from keras_rnnlm.search.summary import summarise
 from tests.search.made import a_comparison, failed, records_in, run_of
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_rnnlm.drawing import FAINT, INK, TRAIN, VALID
 from keras_rnnlm.explanation.gates import LayerGates
 from keras_rnnlm.explanation.result import Explanation
 from keras_rnnlm.fonts import Fonts, fonts_for
-from keras_rnnlm.plots import FAINT, INK, TRAIN, VALID
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,17 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from keras_rnnlm.fonts import Fonts
-from keras_rnnlm.pictures.classes import Class
-from keras_rnnlm.pictures.drawing import (
+from keras_rnnlm.drawing import (
+    FAINT,
     GRID,
+    INK,
     frame,
     look,
     perplexity_scale,
     save,
     say,
 )
-from keras_rnnlm.plots import FAINT, INK
+from keras_rnnlm.fonts import Fonts
+from keras_rnnlm.pictures.classes import Class
 
 
 def classes_plot(

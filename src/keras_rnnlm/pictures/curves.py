@@ -4,8 +4,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_rnnlm.fonts import Fonts
-from keras_rnnlm.pictures.drawing import (
+from keras_rnnlm.drawing import (
+    INK,
+    MOST_NATS,
+    SHOWN,
     frame,
     legend,
     look,
@@ -13,9 +15,9 @@ from keras_rnnlm.pictures.drawing import (
     save,
     say,
 )
+from keras_rnnlm.fonts import Fonts
 from keras_rnnlm.pictures.runs import Run
-from keras_rnnlm.plots import INK, MOST_NATS, training_curve
-from keras_rnnlm.search.plot import SHOWN
+from keras_rnnlm.plots import training_curve
 
 
 def curves_plot(runs: Sequence[Run], path: Path, fonts: Fonts) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_rnnlm.fonts import Fonts
-from keras_rnnlm.pictures.drawing import (
+from keras_rnnlm.drawing import (
+    INK,
+    SHOWN,
     frame,
     legend,
     look,
@@ -12,9 +13,8 @@ from keras_rnnlm.pictures.drawing import (
     save,
     say,
 )
+from keras_rnnlm.fonts import Fonts
 from keras_rnnlm.pictures.runs import Series
-from keras_rnnlm.plots import INK
-from keras_rnnlm.search.plot import SHOWN
 
 
 def times_plot(series: Sequence[Series], path: Path, fonts: Fonts) -> None:

@@ -7,10 +7,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_rnnlm.fonts import Fonts, fonts_for, write_caption
-from keras_rnnlm.plots import FAINT, INK
+from keras_rnnlm.drawing import (
+    COLOURS,
+    FAINT,
+    GRID,
+    INK,
+    SHOWN,
+    frame,
+    legend,
+    perplexity_scale,
+    round_numbers,
+    save,
+    say,
+)
+from keras_rnnlm.fonts import Fonts, fonts_for
 from keras_rnnlm.search.importance import LEAST, busiest_rung, importances
-from keras_rnnlm.search.plot import COLOURS, SHOWN, round_numbers
 from keras_rnnlm.search.space import Choice, Dimension
 from keras_rnnlm.search.study import Record, facts_key
 from keras_rnnlm.search.tune import Tuning
@@ -18,10 +29,8 @@ from keras_rnnlm.search.tune_table import perplexity_of, value_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 PROGRESS, PARALLEL, IMPORTANCE = "progress.png", "parallel.png", "importance.png"
-_GRID = "#e6e6e6"
 _BEST = "#d55e00"
 _MOST_FLAT = 0.05
 
@@ -55,7 +64,7 @@ def progress_plot(tuning: Tuning, path: Path, fonts: Fonts) -> None:
     A mark for each rung of a trial, at the time when it was finished; a line for the
     best so far on the highest rung; level lines for the final runs.
     """
-    figure, axes = _figure(f"Search on {title_of(tuning)}", fonts)
+    figure, axes = frame(f"Search on {title_of(tuning)}", fonts)
     rungs = tuning.plan.rungs
     points = {rung: _points(tuning.trials, rung) for rung in range(len(rungs.budgets))}
     points = {rung: rows for rung, rows in points.items() if rows}
@@ -63,7 +72,8 @@ def progress_plot(tuning: Tuning, path: Path, fonts: Fonts) -> None:
     values = [value for rows in points.values() for _, value in rows]
     values += [final.perplexity for final in finals if final.perplexity is not None]
     if not values:
-        return _say_nothing(figure, axes, path, "no trial has figures")
+        say(axes, "no trial has figures")
+        return save(figure, axes, path)
     highest = SHOWN * min(values)
     for rung, rows in points.items():
         colour = COLOURS[rung % len(COLOURS)]
@@ -111,14 +121,12 @@ def progress_plot(tuning: Tuning, path: Path, fonts: Fonts) -> None:
             linestyle=("-", "--", ":", "-.")[number % 4],
             label=f"final run of {names}: {final.perplexity:#.4g}",
         )
-    _log_scale(axes, [value for value in values if value <= highest])
+    perplexity_scale(axes, [value for value in values if value <= highest])
     axes.set_xlabel("seconds of the search", color=INK)
     axes.set_ylabel("validation perplexity", color=INK)
     axes.set_xlim(left=0)
-    axes.legend(
-        loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, labelcolor=INK
-    )
-    _save(figure, axes, path)
+    legend(axes)
+    save(figure, axes, path)
 
 
 def parallel_plot(tuning: Tuning, path: Path, fonts: Fonts) -> None:
@@ -134,12 +142,13 @@ def parallel_plot(tuning: Tuning, path: Path, fonts: Fonts) -> None:
     rung = busiest_rung(tuning.trials)
     width = max(8.0, 1.35 * (len(space) + 2))
     text = "" if rung is None else f", after {tuning.plan.rungs.text(rung)}"
-    figure, axes = _figure(
+    figure, axes = frame(
         f"Settings and perplexity on {title_of(tuning)}{text}", fonts, width
     )
     rows = _with_values(tuning.trials, rung)
     if not rows:
-        return _say_nothing(figure, axes, path, "no trial has figures")
+        say(axes, "no trial has figures")
+        return save(figure, axes, path)
     values = [value for _, value in rows]
     lowest, highest = min(values), min(max(values), SHOWN * min(values))
     highest = max(highest, lowest * (1 + _MOST_FLAT))
@@ -183,13 +192,12 @@ def parallel_plot(tuning: Tuning, path: Path, fonts: Fonts) -> None:
 
 def importance_plot(tuning: Tuning, path: Path, fonts: Fonts) -> None:
     """Draw how much each setting mattered for being among the best."""
-    figure, axes = _figure(f"Which settings mattered on {title_of(tuning)}", fonts)
+    figure, axes = frame(f"Which settings mattered on {title_of(tuning)}", fonts)
     found = importances(tuning.trials)
     rung = busiest_rung(tuning.trials)
     if found is None or rung is None:
-        return _say_nothing(
-            figure, axes, path, f"fewer than {LEAST} trials have figures on one rung"
-        )
+        say(axes, f"fewer than {LEAST} trials have figures on one rung")
+        return save(figure, axes, path)
     names = list(reversed(found))
     shares = [100 * found[name] for name in names]
     bars = axes.barh(range(len(names)), shares, color=COLOURS[0], height=0.65)
@@ -201,8 +209,8 @@ def importance_plot(tuning: Tuning, path: Path, fonts: Fonts) -> None:
         f"importance by PED-ANOVA, {count} trials after {tuning.plan.rungs.text(rung)}",
         color=INK,
     )
-    axes.grid(axis="x", color=_GRID, linewidth=0.6)
-    _save(figure, axes, path)
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    save(figure, axes, path)
 
 
 class _Axis:
@@ -237,33 +245,6 @@ class _Axis:
         # None so near to an end that the two would overlap.
         kept = [n for n in inner if 0.06 < self.height(n) < 0.94]
         return [(self.height(n), f"{n:.3g}") for n in (low, *kept, high)]
-
-
-def _figure(title: str, fonts: Fonts, width: float = 8.5) -> tuple[Figure, Axes]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, 5), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    figure.suptitle(fonts.label(title), color=INK)
-    write_caption(figure, fonts, FAINT)
-    return figure, axes
-
-
-def _say_nothing(figure: Figure, axes: Axes, path: Path, sentence: str) -> None:
-    axes.text(0.5, 0.5, sentence, ha="center", color=FAINT, transform=axes.transAxes)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    _save(figure, axes, path)
-
-
-def _save(figure: Figure, axes: Axes, path: Path) -> None:
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=FAINT, labelcolor=INK, which="both")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#bbbbbb")
-    figure.savefig(path, format="png")
 
 
 def _tick(axes: Axes, x: float, y: float, text: str) -> None:
@@ -312,17 +293,3 @@ def _best_so_far(
             xs.append(x)
             ys.append(y)
     return xs, ys
-
-
-def _log_scale(axes: Axes, values: Sequence[float]) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    lowest, highest = min(values), max(values)
-    margin = max(highest / lowest, 1.05) ** 0.06
-    bounds = lowest / margin, highest * margin
-    axes.set_yscale("log")
-    axes.set_ylim(*bounds)
-    axes.yaxis.set_major_locator(FixedLocator(round_numbers(*bounds)))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    axes.grid(color=_GRID, linewidth=0.6)
