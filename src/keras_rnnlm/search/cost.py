@@ -1,0 +1,74 @@
+"""What training costs on this machine: seconds a token by the width of a network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from keras_rnnlm.config import Settings
+from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.search.sizes import count_weights
+from keras_rnnlm.search.throughput import tokens_per_second
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds a token, a line over the multiplications that a token takes.
+
+    Attributes:
+        precision: Of the products.
+        measured: Tokens a second by number of units.
+        fixed: Seconds a token that do not depend on the width.
+        each: Seconds of one multiplication by an element of a matrix.
+    """
+
+    precision: str
+    measured: Mapping[int, float]
+    fixed: float
+    each: float
+
+    def seconds(self, settings: Settings, vocabulary_size: int) -> float:
+        """Return the seconds that a token takes in training with these settings."""
+        return self.fixed + self.each * products(settings, vocabulary_size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the measurements for JSON."""
+        return {
+            "precision": self.precision,
+            "tokens_per_second": {str(k): round(v, 1) for k, v in self.measured.items()},
+        }
+
+
+def products(settings: Settings, vocabulary_size: int) -> float:
+    """Return how many elements of matrices a token is multiplied by.
+
+    Those of the recurrent layers, and of the output layer as many as take part in a
+    step.
+    """
+    weights = count_weights(settings, vocabulary_size) or 0
+    width = settings.embedding or settings.units
+    weights -= vocabulary_size * width * (1 if settings.tie_weights else 2)
+    words = vocabulary_size
+    if settings.output == "sampled":
+        words = min(words, settings.output_samples or 2048)
+    return float(weights + words * width)
+
+
+def measure_cost(
+    corpus: Corpus, settings: Settings, widths: tuple[int, int], seconds: float
+) -> Cost:
+    """Train with two widths for a moment, and draw a line through both.
+
+    Args:
+        corpus: The text.
+        settings: Of network and optimizer but for the units.
+        widths: Numbers of units, the smaller one first.
+        seconds: How long to train with each.
+    """
+    size = corpus.vocabulary_size
+    at = [settings.replace(units=units) for units in widths]
+    rates = [tokens_per_second(corpus, each, seconds) for each in at]
+    low, high = (products(each, size) for each in at)
+    slope = max(0.0, (1 / rates[1] - 1 / rates[0]) / (high - low))
+    fixed = max(0.0, 1 / rates[0] - slope * low)
+    measured = dict(zip(widths, rates, strict=True))
+    return Cost(settings.precision, measured, fixed, slope)
