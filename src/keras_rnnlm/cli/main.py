@@ -36,6 +36,7 @@ from keras_rnnlm.cli.ngram import ngram
 from keras_rnnlm.cli.plot import plot
 from keras_rnnlm.cli.recipes import recipes
 from keras_rnnlm.cli.score import score
+from keras_rnnlm.cli.suggest import suggest
 from keras_rnnlm.cli.train import train
 from keras_rnnlm.cli.tune import tune
 from keras_rnnlm.cli.tune_evaluation import tune_evaluation
@@ -68,6 +69,7 @@ for _verb in (
     ngram,
     vectors,
     compare,
+    suggest,
     tune,
     score,
     generate,

@@ -275,7 +275,7 @@ def _write(found: "Tuning", command: str, progress: Any) -> None:
         progress.note(note)
 
 
-def _of_text(context: click.Context, options: dict[str, Any]) -> list[str]:
+def words_of_text(context: click.Context, options: dict[str, Any]) -> list[str]:
     """Return the words that said which text, and how it is read."""
     words = list(options["texts"])
     for option in context.command.params:
@@ -316,7 +316,7 @@ def _print(
         f"{PROGRESS}, {PARALLEL} and {IMPORTANCE} are in {out}."
     ]
     if found.best is not None:
-        texts = shlex.join(_of_text(context, options))
+        texts = shlex.join(words_of_text(context, options))
         recipe = shlex.quote(str(out / "best.toml"))
         lines.append(f"Now try: {program()} train {texts} --recipe {recipe}")
     click.echo("\n".join(lines), err=True)

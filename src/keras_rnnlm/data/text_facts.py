@@ -69,6 +69,9 @@ def repeated_share(ids: NDArray[np.unsignedinteger], window: int) -> float:
     Args:
         ids: Token ids, shape (n,); the first four million count.
         window: Length of a window.
+
+    Returns:
+        A share from 0 to 1; 0 for a text shorter than two windows.
     """
     ids = ids[:MOST]
     number = len(ids) - window + 1
@@ -80,4 +83,4 @@ def repeated_share(ids: NDArray[np.unsignedinteger], window: int) -> float:
             keys ^= ids[place : place + number].astype(np.uint64) + np.uint64(1)
             keys *= _MULTIPLIER
             keys ^= keys >> np.uint64(29)
-    return 1.0 - len(np.unique(keys)) / number
+    return (number - len(np.unique(keys))) / number

@@ -7,7 +7,7 @@ from typing import Any
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.search.sizes import count_weights
-from keras_rnnlm.search.throughput import tokens_per_second
+from keras_rnnlm.training.throughput import tokens_per_second
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class Cost:
         """Return the measurements for JSON."""
         return {
             "precision": self.precision,
-            "tokens_per_second": {str(k): round(v, 1) for k, v in self.measured.items()},
+            "tokens_per_second": {
+                str(k): round(v, 1) for k, v in self.measured.items()
+            },
         }
 
 
@@ -44,9 +46,11 @@ def products(settings: Settings, vocabulary_size: int) -> float:
     Those of the recurrent layers, and of the output layer as many as take part in a
     step.
     """
-    weights = count_weights(settings, vocabulary_size) or 0
-    width = settings.embedding or settings.units
-    weights -= vocabulary_size * width * (1 if settings.tie_weights else 2)
+    vectors = settings.embedding or settings.units
+    width = vectors if settings.tie_weights else settings.projection or settings.units
+    plain = settings.replace(output="full", output_samples=None, output_cutoffs=None)
+    weights = count_weights(plain, vocabulary_size) or 0
+    weights -= vocabulary_size * (vectors if settings.tie_weights else vectors + width)
     words = vocabulary_size
     if settings.output == "sampled":
         words = min(words, settings.output_samples or 2048)
@@ -64,10 +68,20 @@ def measure_cost(
         widths: Numbers of units, the smaller one first.
         seconds: How long to train with each.
     """
-    size = corpus.vocabulary_size
     at = [settings.replace(units=units) for units in widths]
     rates = [tokens_per_second(corpus, each, seconds) for each in at]
-    low, high = (products(each, size) for each in at)
+    return cost_between(corpus, settings, widths, (rates[0], rates[1]))
+
+
+def cost_between(
+    corpus: Corpus,
+    settings: Settings,
+    widths: tuple[int, int],
+    rates: tuple[float, float],
+) -> Cost:
+    """Draw a line through the tokens a second of two widths, the smaller one first."""
+    size = corpus.vocabulary_size
+    low, high = (products(settings.replace(units=units), size) for units in widths)
     slope = max(0.0, (1 / rates[1] - 1 / rates[0]) / (high - low))
     fixed = max(0.0, 1 / rates[0] - slope * low)
     measured = dict(zip(widths, rates, strict=True))

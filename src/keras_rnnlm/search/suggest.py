@@ -13,8 +13,9 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.text_facts import TextFacts, text_facts
 from keras_rnnlm.search import rules
-from keras_rnnlm.search.cost import Cost, measure_cost
+from keras_rnnlm.search.cost import Cost, cost_between, measure_cost
 from keras_rnnlm.training.range_test import RangeTest, range_test
+from keras_rnnlm.training.throughput import tokens_per_second
 
 
 @dataclass(frozen=True)
@@ -70,3 +71,202 @@ class Suggestion:
             "passes": self.passes,
             "range_test": None if ranged is None else ranged.to_dict(),
         }
+
+
+Tell = Callable[[str], None]
+_MEASURED = (128, 384)
+"""Widths that the machine is measured with."""
+_FASTER = 1.1
+_STARTUP = 10.0
+"""Seconds of a run before its first step, and at its end."""
+_SCORING = 3.0
+"""How many times quicker a token is scored than trained on."""
+
+
+def suggest(
+    corpus: Corpus,
+    minutes: float,
+    *,
+    fixed: Mapping[str, Any] | None = None,
+    with_range_test: bool = False,
+    seconds: float = 2.0,
+    tell: Tell = lambda _: None,
+) -> Suggestion:
+    """Return a recipe for a text, this machine and a time.
+
+    Args:
+        corpus: The text; its training part is counted and trained on for a moment.
+        minutes: Of the run that the recipe is for, evaluation included.
+        fixed: Settings that are not to be chosen.
+        with_range_test: Whether to let a learning-rate range test choose the rate.
+        seconds: How long to measure each of three small networks.
+        tell: Called with sentences about what is done.
+
+    Raises:
+        ConfigError: Settings in `fixed` that cannot be.
+    """
+    fixed = dict(fixed or {})
+    size = corpus.vocabulary_size
+    facts = text_facts(corpus.train, corpus.tokenizer.kind, size)
+    picked = _Picked(fixed, {"minutes": minutes, "layers": 1})
+    picked.add(rules.base(size, facts.kind), _kind_reason(facts))
+    picked.add({"batch_size": rules.lanes(size, facts.tokens, 0.0)}, "")
+    cost = _measured(corpus, picked, seconds, tell)
+    held_out = sum(
+        text.counts.tokens_predicted
+        for name, text in corpus.parts().items()
+        if name != "train"
+    )
+
+    def seen_with(units: int) -> float:
+        each = cost.seconds(picked.settings(units=units), size)
+        rest = 60 * minutes - _STARTUP - held_out * each / _SCORING
+        return max(rest, 0.1 * 60 * minutes) / each
+
+    units = fixed.get("units") or rules.units(size, facts.fresh, seen_with)
+    picked.add({"units": units}, _units_reason(units, facts, seen_with, minutes))
+    seen = seen_with(units)
+    lanes = rules.lanes(size, facts.tokens, seen)
+    picked.add({"batch_size": lanes}, _lanes_reason(lanes, seen, picked))
+    passes = seen / facts.tokens
+    _add_depth(picked, passes)
+    picked.add({"dropout": rules.dropout(size, passes)}, _dropout_reason(size, passes))
+    found = None
+    optimizer = picked.value("optimizer")
+    if with_range_test and "learning_rate" not in fixed:
+        tell("Range test: the learning rate rises until the loss climbs.")
+        found = range_test(
+            corpus, picked.settings(learning_rate=rules.MIDDLE[optimizer])
+        )
+        rate = rules.rate_of_range_test(found.lowest, optimizer)
+        reason = (
+            f"The loss was lowest at {found.lowest:.3g} while the rate rose; taken is "
+            f"{rules.SHARE[optimizer]:g} times that."
+        )
+    else:
+        rate = rules.learning_rate(size, units, optimizer)
+        reason = rules.RATE_REASONS[optimizer]
+    picked.add({"learning_rate": rate}, reason)
+    picked.add(
+        {"validations": 2 if minutes < 5 else 5},
+        "Each validation takes time from training, and keeps the best weights.",
+    )
+    return Suggestion(picked.settings(), picked.choices(), facts, cost, seen, found)
+
+
+class _Picked:
+    """Settings as they are chosen one after the other; the user's own beat them."""
+
+    def __init__(self, fixed: Mapping[str, Any], start: Mapping[str, Any]) -> None:
+        self.fixed, self._values = dict(fixed), {**start, **fixed}
+        self._reasons: dict[str, str] = {}
+
+    def add(self, settings: Mapping[str, Any], reason: str) -> None:
+        for name, value in settings.items():
+            if name not in self.fixed:
+                self._values[name] = value
+                self._reasons[name] = reason
+
+    def value(self, name: str) -> Any:
+        return getattr(self.settings(), name)
+
+    def settings(self, **changes: Any) -> Settings:
+        return Settings.from_dict({**self._values, **changes})
+
+    def choices(self) -> tuple[Choice, ...]:
+        """Return settings with their reasons; those with one reason together."""
+        grouped: dict[str, dict[str, Any]] = {}
+        settings = self.settings()
+        for name, reason in self._reasons.items():
+            grouped.setdefault(reason, {})[name] = getattr(settings, name)
+        if self.fixed:
+            own = {name: getattr(settings, name) for name in self.fixed}
+            grouped["Given, not chosen."] = own
+        return tuple(Choice(values, reason) for reason, values in grouped.items())
+
+
+def _measured(corpus: Corpus, picked: _Picked, seconds: float, tell: Tell) -> Cost:
+    """Measure this machine in both precisions; choose the quicker one."""
+    low, high = _MEASURED
+    tell(f"Measuring this machine: training with {low} and {high} units for a moment.")
+    start = picked.settings(units=low, dropout=0.0, learning_rate=1e-3)
+    given = picked.value("precision") if "precision" in picked.fixed else None
+    plain = start.replace(precision="float32")
+    if given is not None:
+        return measure_cost(corpus, start, _MEASURED, seconds)
+    wide = tokens_per_second(corpus, plain.replace(units=high), seconds)
+    half = measure_cost(
+        corpus, start.replace(precision="mixed_bfloat16"), _MEASURED, seconds
+    )
+    times = half.measured[high] / wide
+    if times >= _FASTER:
+        reason = f"bfloat16 products are {times:.1f} times as fast on this machine."
+        picked.add({"precision": "mixed_bfloat16"}, reason)
+        return half
+    narrow = tokens_per_second(corpus, plain, seconds)
+    cost = cost_between(corpus, plain, _MEASURED, (narrow, wide))
+    reason = f"bfloat16 products are no faster on this machine ({times:.2f} times)."
+    picked.add({"precision": "float32"}, reason)
+    return cost
+
+
+def _kind_reason(facts: TextFacts) -> str:
+    types = f"{facts.vocabulary:,} different"
+    if facts.kind == "char":
+        reason = f"For {types} characters Adam ended best"
+    else:
+        unit = "words" if facts.kind == "word" else "pieces"
+        reason = (
+            f"For {types} {unit} plain SGD, at a rate that only clipping makes "
+            "possible, ended best"
+        )
+    if rules.kind_of(facts.vocabulary) == "few":
+        reason += "; some windows begin from a zero state, as every text does"
+    if facts.vocabulary >= rules.SAMPLED:
+        reason += "; a softmax over a sample of them shortens each step"
+    return f"{reason}."
+
+
+def _units_reason(
+    units: int,
+    facts: TextFacts,
+    seen_with: Callable[[int], float],
+    minutes: float,
+) -> str:
+    seen = seen_with(units)
+    passes = seen / facts.tokens
+    return (
+        f"{minutes:g} minutes are {seen / 1e6:.2g} million tokens with {units} units "
+        f"here, {passes:.2g} passes; twice as wide sees "
+        f"{seen_with(2 * units) / seen:.0%} of that, and the sweeps were best at "
+        f"{rules.TOKENS_PER_SQUARE[rules.kind_of(facts.vocabulary)]:g} tokens for each "
+        "element of a square of units."
+    )
+
+
+def _lanes_reason(lanes: int, seen: float, picked: _Picked) -> str:
+    steps = seen / (lanes * picked.value("steps"))
+    return f"{lanes} lanes make {steps:,.0f} updates of that."
+
+
+def _add_depth(picked: _Picked, passes: float) -> None:
+    deep = passes >= rules.DEEP
+    picked.add(
+        {"layers": 2 if deep else 1},
+        f"At {passes:.2g} passes "
+        + (
+            "there is time for a second layer."
+            if deep
+            else "a second layer costs more updates than it is worth."
+        ),
+    )
+    picked.add(
+        {"cell": "lstm"},
+        "In runs of three minutes the LSTM was ahead of the GRU on every text.",
+    )
+
+
+def _dropout_reason(size: int, passes: float) -> str:
+    if rules.dropout(size, passes) == 0:
+        return f"In {passes:.2g} passes nothing is learned by heart."
+    return f"In {passes:.2g} passes a network begins to learn its text by heart."

@@ -1,0 +1,132 @@
+"""Which settings: rules read off our own sweeps. See `docs/choosing.md` for the runs.
+
+Two kinds of text differ so much that each has rules of its own: with *few* different
+tokens (the characters of an alphabet) and with *many* (words, pieces, Chinese
+characters). Everything else is a function of how many tokens a network of some width
+gets through in the time there is, which is measured, and of how many there are.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+FEW = 1000
+"""Most token ids of a text with few."""
+WIDTHS = (32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1280, 1536)
+TOKENS_PER_SQUARE = {"few": 12.0, "many": 40.0}
+"""Tokens seen in training for each element of a units x units matrix, where the sweeps
+had their lowest loss."""
+SQUARE_PER_TOKEN = 3.0
+"""Most such elements for each token of a text: wider was not tried."""
+SAMPLED = 5000
+"""Least number of token ids for which a sampled softmax pays."""
+SAMPLES = 3000
+DEEP = 6.0
+"""Passes from which on a second layer pays."""
+_ADAM = {
+    "optimizer": "adam",
+    "beta_2": 0.99,
+    "clip_norm": 1.0,
+    "schedule": "cosine",
+    "warmup": 0.05,
+}
+_SGD = {
+    "optimizer": "sgd",
+    "clip_norm": 0.25,
+    "schedule": "linear",
+    "warmup": 0.02,
+}
+_LANES = {"few": (16, 32), "many": (20, 20)}
+_STEPS = {"few": 32, "many": 35}
+_LONG = 4000
+"""Steps of training from which on more lanes pay."""
+_MOST_DROPOUT = 0.6
+
+
+def kind_of(vocabulary_size: int) -> str:
+    """Return `few` or `many`."""
+    return "few" if vocabulary_size <= FEW else "many"
+
+
+def base(vocabulary_size: int, kind: str) -> dict[str, Any]:
+    """Return what depends on the kind of text alone: optimizer, schedule, output.
+
+    Args:
+        vocabulary_size: Number of token ids.
+        kind: Of the tokenizer.
+    """
+    few = kind_of(vocabulary_size) == "few"
+    settings: dict[str, Any] = dict(_ADAM if kind == "char" else _SGD)
+    settings["steps"] = _STEPS["few" if few else "many"]
+    if few:
+        settings["state_reset"] = 0.05
+    if vocabulary_size >= SAMPLED:
+        settings |= {"output": "sampled", "output_samples": SAMPLES}
+    return settings
+
+
+def lanes(vocabulary_size: int, tokens: float, seen: float) -> int:
+    """Return the batch size.
+
+    Args:
+        vocabulary_size: Number of token ids.
+        tokens: Of the text; each lane has four windows at least.
+        seen: Tokens of all training.
+    """
+    kind = kind_of(vocabulary_size)
+    few, more = _LANES[kind]
+    wanted = more if seen / (more * _STEPS[kind]) >= _LONG else few
+    return max(1, min(wanted, int(tokens / (4 * _STEPS[kind]))))
+
+
+def units(vocabulary_size: int, fresh: float, seen_with: Callable[[int], float]) -> int:
+    """Return the number of units.
+
+    Args:
+        vocabulary_size: Number of token ids.
+        fresh: Tokens of the text that repeat no passage.
+        seen_with: From units to the tokens that training sees in the time.
+    """
+    wanted = TOKENS_PER_SQUARE[kind_of(vocabulary_size)]
+    able = [u for u in WIDTHS if u * u <= SQUARE_PER_TOKEN * fresh] or [WIDTHS[0]]
+    return min(able, key=lambda u: abs(math.log(seen_with(u) / (u * u) / wanted)))
+
+
+def dropout(vocabulary_size: int, passes: float) -> float:
+    """Return the rate of dropout for a number of passes over the text."""
+    if kind_of(vocabulary_size) == "few":
+        rate = 0.15 * math.log2(max(passes, 1e-9) / 3)
+    else:
+        rate = 0.09 * (1 + math.log2(max(passes, 1e-9)))
+    return round(min(max(rate, 0.0), _MOST_DROPOUT), 2)
+
+
+MIDDLE = {"sgd": 10.0, "adam": 0.01}
+"""Learning rate around which a range test goes from a hundredth to a hundred times."""
+SHARE = {"sgd": 1.0, "adam": 1.0}
+"""Recommended rate as a share of that at which a range test has its lowest loss."""
+RATE_REASONS = {
+    "sgd": "The highest rate that ended well in the sweeps, whatever the width.",
+    "adam": "The wider a network, the lower the rate that ended best in the sweeps.",
+}
+
+
+def learning_rate(vocabulary_size: int, width: int, optimizer: str) -> float:
+    """Return the peak learning rate.
+
+    Args:
+        vocabulary_size: Number of token ids.
+        width: Number of units.
+        optimizer: `sgd` or `adam`.
+    """
+    if optimizer == "sgd":
+        return 60.0
+    if kind_of(vocabulary_size) == "many":
+        return 0.016
+    rate = 0.006 * math.sqrt(512 / width)
+    return round(min(max(rate, 0.003), 0.012), 4)
+
+
+def rate_of_range_test(lowest: float, optimizer: str) -> float:
+    """Return the peak learning rate, to two digits, from where the loss was lowest."""
+    return float(f"{lowest * SHARE[optimizer]:.2g}")

@@ -1,0 +1,143 @@
+"""Suggested settings: rules, cost of a width, the whole."""
+
+import math
+
+import numpy as np
+import pytest
+
+from keras_rnnlm.config import Settings
+from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.models.rnn_lm import RNNLM
+from keras_rnnlm.search import rules
+from keras_rnnlm.search.cost import cost_between, products
+from keras_rnnlm.search.suggest import suggest
+from keras_rnnlm.training.throughput import tokens_per_second
+
+LINES = [f"the {a} {b} the {c}" for a in "abcd" for b in "efgh" for c in "ijkl"] * 4
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return Corpus.from_texts(LINES[:-20], LINES[-20:], tokenizer="char")
+
+
+@pytest.fixture(scope="module")
+def suggestion(corpus):
+    return suggest(corpus, 0.5, seconds=0.05)
+
+
+def test_a_suggestion_can_be_trained_with_as_it_is(corpus, suggestion):
+    settings = suggestion.settings
+    assert settings.minutes == 0.5
+    assert settings == Settings.from_dict(settings.to_dict())
+    assert tokens_per_second(corpus, settings, seconds=0.05) > 0
+
+
+def test_each_setting_that_is_not_by_default_has_a_reason(suggestion):
+    default = Settings().to_dict()
+    said = {name for choice in suggestion.choices for name in choice.settings}
+    changed = {k for k, v in suggestion.settings.to_dict().items() if v != default[k]}
+    assert changed - {"minutes"} <= said
+    for choice in suggestion.choices:
+        assert choice.reason.endswith(".")
+        for name, value in choice.settings.items():
+            assert getattr(suggestion.settings, name) == value
+
+
+def test_figures_are_those_of_the_text_and_the_machine(corpus, suggestion):
+    assert suggestion.facts.tokens == corpus.train.counts.tokens_predicted
+    assert suggestion.passes == suggestion.tokens / suggestion.facts.tokens
+    assert set(suggestion.cost.measured) == {128, 384}
+    assert all(rate > 0 for rate in suggestion.cost.measured.values())
+    as_json = suggestion.to_dict()
+    assert as_json["settings"] == suggestion.settings.to_dict()
+    assert as_json["range_test"] is None
+
+
+def test_what_is_given_is_not_chosen(corpus):
+    fixed = {"units": 48, "cell": "mgu", "precision": "float32", "batch_size": 3}
+    found = suggest(corpus, 0.5, fixed=fixed, seconds=0.05)
+    for name, value in fixed.items():
+        assert getattr(found.settings, name) == value
+    (given,) = [c for c in found.choices if c.reason == "Given, not chosen."]
+    assert dict(given.settings) == fixed
+
+
+def test_a_range_test_chooses_the_rate(corpus):
+    found = suggest(
+        corpus,
+        0.5,
+        fixed={"units": 16, "precision": "float32"},
+        with_range_test=True,
+        seconds=0.05,
+    )
+    assert found.range_test is not None
+    rate = rules.rate_of_range_test(found.range_test.lowest, "adam")
+    assert found.settings.learning_rate == rate
+
+
+def test_settings_that_cannot_be_are_refused(corpus):
+    with pytest.raises(ConfigError, match="units"):
+        suggest(corpus, 1, fixed={"units": 0}, seconds=0.05)
+
+
+@pytest.mark.parametrize("vocabulary", [65, 10_000])
+@pytest.mark.parametrize("faster", [1, 10, 1000])
+def test_more_time_is_never_narrower(vocabulary, faster):
+    def seen_with(time):
+        return lambda u: time * 1e9 / (u * u + 1e4)
+
+    widths = [rules.units(vocabulary, 1e9, seen_with(faster * t)) for t in (1, 2, 8)]
+    assert widths == sorted(widths)
+    assert all(width in rules.WIDTHS for width in widths)
+
+
+def test_a_short_text_bounds_the_width():
+    def endless(units):
+        return 1e15
+
+    assert rules.units(65, 1_000, endless) ** 2 <= rules.SQUARE_PER_TOKEN * 1_000
+    assert rules.units(65, 1, endless) == rules.WIDTHS[0]
+
+
+@pytest.mark.parametrize("vocabulary", [65, 10_000])
+def test_dropout_rises_with_the_passes(vocabulary):
+    rates = [rules.dropout(vocabulary, passes) for passes in np.geomspace(0.01, 1e4)]
+    assert rates == sorted(rates)
+    assert rates[0] == 0 < rates[-1] < 1
+    assert rules.dropout(vocabulary, 0.0) == 0
+
+
+@pytest.mark.parametrize("tokens", [1, 100, 10_000, 10_000_000])
+def test_lanes_have_windows(tokens):
+    lanes = rules.lanes(65, tokens, 1e9)
+    assert lanes >= 1
+    assert lanes == 1 or tokens / lanes >= 4 * 32
+
+
+def test_a_line_through_two_widths(corpus):
+    settings = Settings(layers=1)
+    cost = cost_between(corpus, settings, (128, 384), (20_000.0, 5_000.0))
+    size = corpus.vocabulary_size
+    for units, rate in cost.measured.items():
+        seconds = cost.seconds(settings.replace(units=units), size)
+        assert 1 / seconds == pytest.approx(rate)
+    between = cost.seconds(settings.replace(units=256), size)
+    assert 1 / 20_000 < between < 1 / 5_000
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_products_are_the_elements_of_the_matrices(tied):
+    shape = {"units": 8, "layers": 2, "embedding": 4, "tie_weights": tied}
+    network = RNNLM(50, **shape)
+    weights = [w for layer in network.recurrent for w in layer.weights]
+    matrices = sum(math.prod(w.shape) for w in weights if len(w.shape) == 2)
+    output = 50 * (4 if tied else 8)
+    vectors = sum(math.prod(w.shape) for w in weights if len(w.shape) == 1)
+    counted = products(Settings(**shape), 50)
+    projection = 8 * 4 if tied else 0
+    # Biases are counted too; they are few.
+    assert counted == pytest.approx(matrices + projection + output, abs=vectors + 54)
+    sampled = Settings(**shape, output="sampled", output_samples=10)
+    assert counted - products(sampled, 50) == 40 * output / 50
