@@ -33,6 +33,7 @@ FLOORS = {
     "config": 1,
     "program_cache": 1,
     "fonts": 1,
+    "drawing": 1.5,
     "recipe_writing": 1.5,
     "data": 2,
     "layers": 2,
