@@ -117,6 +117,12 @@ class Settings:
             or `none`.
         noising_rate: Share of the words replaced; for `bigram` of those words that are
             followed by another one every time.
+        bpe_dropout: Of sub-words by `--tokenizer bpe`: rate at which merges are left
+            out when the text is segmented, anew in each epoch (Provilkov et al. 2020,
+            who have 0.1, and 0.6 for Chinese and Japanese). An epoch has more tokens.
+        unigram_alpha: Of sub-words by `--tokenizer unigram`: segmentations are drawn,
+            anew in each epoch, with this power of their probability (Kudo 2018): 0 all
+            alike, 1 as the model has it, more for the best ones; off if absent.
         epochs: Passes over the training text, unless `max_steps` or a time is given.
         max_steps: Number of optimizer steps; overrides `epochs`.
         minutes: Wall-clock budget in minutes, start of process to end of evaluation.
@@ -197,6 +203,8 @@ class Settings:
     state_reset: float = 0.0
     noising: str = "none"
     noising_rate: float = 0.0
+    bpe_dropout: float = 0.0
+    unigram_alpha: float | None = None
     epochs: int = 10
     max_steps: int | None = None
     minutes: float | None = None

@@ -93,6 +93,16 @@ def check_data(settings: Any) -> None:
             f"noising={settings.noising}, noising_rate={settings.noising_rate:g}. Give "
             "both, such as noising=unigram and noising_rate=0.2."
         )
+    check_range("bpe_dropout", settings.bpe_dropout, 0.0, 1.0)
+    if settings.unigram_alpha is None:
+        return
+    check_range("unigram_alpha", settings.unigram_alpha, 0.0, 1000.0)
+    if settings.bpe_dropout:
+        raise ConfigError(
+            "Setting 'bpe_dropout' is of --tokenizer bpe, 'unigram_alpha' of "
+            f"--tokenizer unigram; received {settings.bpe_dropout:g} and "
+            f"{settings.unigram_alpha:g}. Leave one of them out."
+        )
 
 
 def check_vectors(settings: Any) -> None:

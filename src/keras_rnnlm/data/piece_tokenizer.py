@@ -39,6 +39,9 @@ class PieceTokenizer(Tokenizer, kinds=("bpe", "unigram")):
         kind: "bpe" or "unigram".
         json_text: the library's JSON of a byte-level tokenizer with a piece for each
             byte.
+
+    Attributes:
+        pieces: the bytes of each id.
     """
 
     unk_id: None
@@ -56,21 +59,27 @@ class PieceTokenizer(Tokenizer, kinds=("bpe", "unigram")):
         if missing or sorted(vocabulary.values()) != list(range(len(vocabulary))):
             raise InputError("Expected a byte-level tokenizer with a piece a byte.")
         pieces = sorted(vocabulary, key=lambda piece: vocabulary[piece])
-        self._bytes = [bytes(byte_of[symbol] for symbol in piece) for piece in pieces]
+        self.pieces = [bytes(byte_of[symbol] for symbol in piece) for piece in pieces]
         self.unk_id = None
-        self.eos_id = self._bytes.index(b"\n")
+        self.eos_id = self.pieces.index(b"\n")
         self.tokens = [
-            piece.decode("utf-8", "backslashreplace") for piece in self._bytes
+            piece.decode("utf-8", "backslashreplace") for piece in self.pieces
         ]
         self.tokens[self.eos_id] = EOS
 
     def decoder(self) -> Decoder:
         """Return a decoder that holds a character back until it is complete."""
-        return ByteDecoder(self._bytes)
+        return ByteDecoder(self.pieces)
 
     def last_cut(self, text: str) -> int:
         """Cut before a space or after a clause: pieces reach across neither."""
         return last_cut_at_clause(text)
+
+    def split(self, text: str) -> list[int]:
+        """Return the bytes of each word that pieces of a text stay within."""
+        splitter = self._library.pre_tokenizer
+        # Each byte is one character of the words that the library returns.
+        return [len(word) for word, _ in splitter.pre_tokenize_str(text)]
 
     def to_json(self) -> str:
         """Return the library's own JSON."""

@@ -295,6 +295,7 @@ class SentenceBatches(Batches):
         endless: bool = False,
         max_steps: int | None = None,
         noising: Noising | None = None,
+        lengths: Positions | None = None,
     ) -> None:
         """Find the lines and choose the buckets.
 
@@ -306,6 +307,7 @@ class SentenceBatches(Batches):
             endless: whether to go on after the first epoch without end.
             max_steps: longest row; longer lines are cut. None means 256.
             noising: what replaces words.
+            lengths: buckets to use, ascending to `max_steps`; chosen if absent.
 
         Raises:
             ValueError: a number is below what makes sense.
@@ -332,7 +334,9 @@ class SentenceBatches(Batches):
                 f"The text is short ({len(starts)} lines): batches of "
                 f"{self.batch_size} lines instead of {batch_size}."
             )
-        self.lengths = bucket_lengths(self._lengths, self.batch_size, self.max_steps)
+        if lengths is None:
+            lengths = bucket_lengths(self._lengths, self.batch_size, self.max_steps)
+        self.lengths = lengths
         self._bucket = np.searchsorted(self.lengths, self._lengths).astype(np.uint8)
         rows = np.bincount(self._bucket, minlength=len(self.lengths))
         self._first_row = np.concatenate([[0], np.cumsum(rows)])

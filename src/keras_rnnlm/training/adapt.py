@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,20 @@ from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.data.noising import Noising
 from keras_rnnlm.data.replay import ReplayBatches, lanes_of
+from keras_rnnlm.data.resegmentation import Resegmentation
 from keras_rnnlm.data.tokenizers import Tokenizer
 from keras_rnnlm.data.vocabulary import token_counts
 from keras_rnnlm.errors import ConfigError, InputError
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.folder import load_folder
 from keras_rnnlm.models.networks import kind_of
-from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.vocabulary_growth import grow, shares_of_unknown
 from keras_rnnlm.models.weights import assign_weights, merged, weight_arrays
 from keras_rnnlm.network_settings import OWN, SHARED
 from keras_rnnlm.scoring.ensemble import weights_hash
 from keras_rnnlm.training.adaptation import Adaptation
-from keras_rnnlm.training.batches import make_batches
+from keras_rnnlm.training.adaptation_checks import check_adaptation
+from keras_rnnlm.training.batches import make_batches, make_resegmentation
 from keras_rnnlm.training.final_evaluation import FinalEvaluation
 from keras_rnnlm.training.identity import run_identity
 from keras_rnnlm.training.layer_rates import LayerRates, scaled_kind
@@ -170,7 +172,7 @@ def adapt(
     reporter = SilentReporter() if reporter is None else reporter
     base = base if isinstance(base, Base) else Base.load(base)
     adaptation = Adaptation() if adaptation is None else adaptation
-    _check(base, corpus, settings, adaptation, old)
+    check_adaptation(base, corpus, settings, adaptation, old)
     check_memory(settings, corpus.vocabulary_size)
     if adaptation.steers:
         optimizer = build_optimizer(
@@ -230,17 +232,26 @@ class AdaptRun(Run):
         settings, share = self.settings, self.adaptation.replay
         lanes, _ = lanes_of(settings.batch_size, share)
         fewer = replace(settings, batch_size=lanes)
-        new = make_batches(self.corpus.train, fewer, noising, start)
+        new = make_batches(
+            self.corpus.train, fewer, noising, start, self.resegmentation
+        )
         # A short text has fewer lanes and steps: the old one keeps to them.
         beside = max(1, round(new.batch_size * share / (1 - share)))
         alike = replace(settings, batch_size=beside, steps=new.steps)
-        old = make_batches(self.old, alike, None, start)
+        old = make_batches(self.old, alike, None, start, self.old_resegmentation)
         if old.steps != new.steps:
             raise InputError(
                 f"Expected an old text of more than {new.steps} tokens to replay, "
                 f"received one of {old.steps + 1}. Give more of it, or leave --old out."
             )
         return ReplayBatches(new, old)
+
+    @cached_property
+    def old_resegmentation(self) -> Resegmentation | None:
+        """What segments the old text anew in each of its epochs, or None."""
+        if self.old is None:
+            return None
+        return make_resegmentation(self.settings, self.old, self.corpus.tokenizer)
 
     def network(self, dtype: str | None = None, low_rank: int = 0) -> CausalLM:
         """See `Run`: a network of the model's shape, with rows for new words."""
@@ -332,57 +343,6 @@ class AdaptRun(Run):
     def _forgetting(self) -> FinalEvaluation:
         old = replace(self.corpus, valid=self.old_valid, test=None)
         return FinalEvaluation(old, self.settings.protocol)
-
-
-def _check(
-    base: Base,
-    corpus: Corpus,
-    settings: Settings,
-    adaptation: Adaptation,
-    old: EncodedText | None,
-) -> None:
-    """Refuse what cannot go together."""
-    known = base.tokenizer.tokens
-    if corpus.tokenizer.tokens[: len(known)] != known:
-        raise InputError(
-            "Expected a text encoded by the tokenizer of the model to adapt, received "
-            "one with another vocabulary. Give Corpus the model's own tokenizer."
-        )
-    if adaptation.replay and old is None:
-        raise ConfigError(
-            f"replay={adaptation.replay:g} reads on in the text that the model was "
-            "trained on; received none. Give it (--old TEXT), or leave replay out."
-        )
-    if adaptation.replay and settings.mode == "sentence":
-        raise ConfigError(
-            "replay joins lanes of two streams; received mode=sentence. Set "
-            "mode=stream, or leave replay out."
-        )
-    if adaptation.replay and settings.steps_deviation:
-        raise ConfigError(
-            "replay joins windows of one length; received steps_deviation="
-            f"{settings.steps_deviation}. Leave one of them out."
-        )
-    if adaptation.replay and settings.batch_size < 2:
-        raise ConfigError(
-            "replay shares the lanes between two texts; received batch_size=1. Set "
-            "batch_size=2 or more."
-        )
-    if adaptation.low_rank and not isinstance(base.network, RNNLM):
-        raise ConfigError(
-            "low_rank is of recurrent layers; received a model of kind "
-            f"{kind_of(base.network)}. Leave it out."
-        )
-    if settings.vectors is not None:
-        raise ConfigError(
-            "Setting 'vectors' is what a network begins with; received "
-            f"vectors={settings.vectors} for a model that has its own. Leave it out."
-        )
-    if settings.finetune:
-        raise ConfigError(
-            "Setting 'finetune' is a second phase of training from nothing; received "
-            f"finetune={settings.finetune:g} for an adaptation. Leave it out."
-        )
 
 
 def _knows_unknown(folder: Path, tokenizer: Tokenizer) -> bool | None:

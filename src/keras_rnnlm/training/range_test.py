@@ -17,7 +17,11 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import ConfigError, TrainingError
 from keras_rnnlm.setting_values import check_least
-from keras_rnnlm.training.batches import make_batches, make_noising
+from keras_rnnlm.training.batches import (
+    make_batches,
+    make_noising,
+    make_resegmentation,
+)
 from keras_rnnlm.training.building import (
     compile_for,
     make_network,
@@ -111,9 +115,9 @@ def range_test(
         )
     check_memory(settings, corpus.vocabulary_size)
     settings = settings.replace(averaging="none", average=0.0, average_start=None)
-    batches = make_batches(
-        corpus.train, settings, make_noising(settings, corpus), start=0
-    )
+    passes = make_resegmentation(settings, corpus.train, corpus.tokenizer)
+    noising = make_noising(settings, corpus)
+    batches = make_batches(corpus.train, settings, noising, 0, passes)
     vectors = read_starting_vectors(settings, corpus, SilentReporter())
     network = with_first_weights(
         make_network(settings, corpus, vectors, settings.precision),

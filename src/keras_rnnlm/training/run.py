@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,18 @@ import numpy as np
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.noising import Noising
+from keras_rnnlm.data.resegmentation import Resegmentation
 from keras_rnnlm.language_model import LanguageModel
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.folder import json_bytes, parameter_count, save_folder
 from keras_rnnlm.models.weights import assign_weights
 from keras_rnnlm.plots import training_curve
 from keras_rnnlm.scoring.tuned_files import write_tuned
-from keras_rnnlm.training.batches import make_batches, make_noising
+from keras_rnnlm.training.batches import (
+    make_batches,
+    make_noising,
+    make_resegmentation,
+)
 from keras_rnnlm.training.building import (
     compile_for,
     make_network,
@@ -144,7 +150,15 @@ class Run:
 
     def batches(self, noising: Noising | None, start: int = 0) -> Any:
         """Return the endless batches of the run from its step `start` on."""
-        return make_batches(self.corpus.train, self.settings, noising, start)
+        return make_batches(
+            self.corpus.train, self.settings, noising, start, self.resegmentation
+        )
+
+    @cached_property
+    def resegmentation(self) -> Resegmentation | None:
+        """What segments the text anew in each epoch, or None."""
+        corpus = self.corpus
+        return make_resegmentation(self.settings, corpus.train, corpus.tokenizer)
 
     def network(self, dtype: str | None = None) -> CausalLM:
         """Return a new network of the run's shape."""

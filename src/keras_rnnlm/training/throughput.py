@@ -7,7 +7,11 @@ import keras
 
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
-from keras_rnnlm.training.batches import make_batches, make_noising
+from keras_rnnlm.training.batches import (
+    make_batches,
+    make_noising,
+    make_resegmentation,
+)
 from keras_rnnlm.training.building import (
     compile_for,
     make_network,
@@ -38,7 +42,9 @@ def tokens_per_second(
         ConfigError: A network that would not fit into memory.
     """
     check_memory(settings, corpus.vocabulary_size)
-    batches = make_batches(corpus.train, settings, make_noising(settings, corpus))
+    passes = make_resegmentation(settings, corpus.train, corpus.tokenizer)
+    noising = make_noising(settings, corpus)
+    batches = make_batches(corpus.train, settings, noising, 0, passes)
     network = with_first_weights(
         make_network(settings, corpus, None, settings.precision), settings, corpus
     )

@@ -11,6 +11,7 @@ from keras_rnnlm.errors import ResumeError
 from keras_rnnlm.language_model import load
 from keras_rnnlm.models.ensemble_folder import is_ensemble, member_folders
 from keras_rnnlm.scoring.protocols import parse_protocol
+from keras_rnnlm.training.batches import check_resegmentation
 from keras_rnnlm.training.checkpoints import (
     read_checkpoint,
 )
@@ -68,6 +69,7 @@ def train(
     reporter = SilentReporter() if reporter is None else reporter
     if settings.protocol is not None:
         parse_protocol(settings.protocol)
+    check_resegmentation(settings, corpus.tokenizer)
     check_memory(settings, corpus.vocabulary_size)
     optimizer = build_optimizer(settings)
     identity = run_identity(corpus, settings, schedule)

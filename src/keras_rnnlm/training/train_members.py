@@ -13,9 +13,15 @@ from typing import Any
 
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.data.resegmentation import Resegmentation
 from keras_rnnlm.models.ensemble_folder import FILE, ensemble_file, member_folders
 from keras_rnnlm.models.folder import json_bytes, write_file
-from keras_rnnlm.training.batches import make_batches, make_noising
+from keras_rnnlm.training.batches import (
+    check_resegmentation,
+    make_batches,
+    make_noising,
+    make_resegmentation,
+)
 from keras_rnnlm.training.building import release_vectors
 from keras_rnnlm.training.checkpoints import NAME, Checkpoint, restore
 from keras_rnnlm.training.ensemble_card import ensemble_card
@@ -113,6 +119,7 @@ def train_members(
     started = monotonic() if started is None else started
     reporter = SilentReporter() if reporter is None else reporter
     check_settings(settings, members)
+    check_resegmentation(settings, corpus.tokenizer)
     check_memory(settings, corpus.vocabulary_size, members)
     each = [settings.replace(seed=settings.seed + i) for i in range(members)]
     identities = [
@@ -201,9 +208,12 @@ class _EnsembleRun:
                 )
             ]
             noisings = [make_noising(own, self.corpus) for own in self.settings]
+            passes = self._passes()
             batches = [
-                make_batches(self.corpus.train, own, noising)
-                for own, noising in zip(self.settings, noisings, strict=True)
+                make_batches(self.corpus.train, own, noising, 0, drawn)
+                for own, noising, drawn in zip(
+                    self.settings, noisings, passes, strict=True
+                )
             ]
             begun = 0 if parts is None else max(p.meta["step"] for p in parts)
             self.frozen_until = frozen_steps(
@@ -233,8 +243,10 @@ class _EnsembleRun:
             if batches[0].note:
                 self.reporter.note(batches[0].note)
             streams = [
-                make_batches(self.corpus.train, own, noising, step)
-                for own, noising in zip(self.settings, noisings, strict=True)
+                make_batches(self.corpus.train, own, noising, step, drawn)
+                for own, noising, drawn in zip(
+                    self.settings, noisings, passes, strict=True
+                )
             ]
             self._train(together, loops, streams)
             if not all(loop.complete for loop in loops):
@@ -246,6 +258,12 @@ class _EnsembleRun:
         finally:
             for folder in folders:
                 folder.close()
+
+    def _passes(self) -> list[Resegmentation | None]:
+        """Return what segments the text anew for each member, of the same words."""
+        corpus = self.corpus
+        first = make_resegmentation(self.settings[0], corpus.train, corpus.tokenizer)
+        return [first and first.with_seed(own.seed) for own in self.settings]
 
     def _loops(
         self,
