@@ -85,10 +85,11 @@ def specification_of() -> dict[str, Any]:
 
 def leave_interrupts_to_parent() -> None:
     """Let Ctrl-C not reach this process, nor those that it starts."""
+    # Blocked for the processes that it starts, which set handlers of their own; ignored
+    # for the threads that libraries have begun before, which no mask of ours reaches.
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    else:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def when_parent_ends(do: Callable[[], object]) -> None:
