@@ -12,7 +12,7 @@ import pytest
 
 from keras_rnnlm.cli.main import run
 from keras_rnnlm.cli.process import started_at
-from keras_rnnlm.cli.train import free_folder
+from keras_rnnlm.cli.train import free_path
 from keras_rnnlm.config import Settings
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.training import train as training
@@ -77,11 +77,11 @@ def test_the_folder_if_none_is_named(
     assert asked["out"] == Path("runs/english-2")
 
 
-def test_free_folder(tmp_path: Path) -> None:
-    assert free_folder(tmp_path / "a") == tmp_path / "a"
+def test_free_path(tmp_path: Path) -> None:
+    assert free_path(tmp_path / "a") == tmp_path / "a"
     (tmp_path / "a").mkdir()
     (tmp_path / "a-2").mkdir()
-    assert free_folder(tmp_path / "a") == tmp_path / "a-3"
+    assert free_path(tmp_path / "a") == tmp_path / "a-3"
 
 
 def test_texts_and_splits(

@@ -89,3 +89,15 @@ def check_law(found: Counter[Segmentation], law: dict[Segmentation, float]) -> N
         statistic += (other - number * rest) ** 2 / (number * rest)
         free += 1
     assert statistic <= free + 5 * np.sqrt(2 * max(free, 1))
+
+
+def check_spelling(
+    sampler: Any, pieces: list[bytes], words: list[bytes], seed: int
+) -> None:
+    """Rows are as many as asked for, spell their words, and hang on the seed alone."""
+    numbers = np.arange(len(words)) % 4
+    rows = sampler.draw(spelled(words), numbers, np.random.default_rng(seed))
+    found = [b"".join(pieces[i] for i in rows.row(r)) for r in range(len(rows))]
+    assert found == [w for w, n in zip(words, numbers, strict=True) for _ in range(n)]
+    again = sampler.draw(spelled(words), numbers, np.random.default_rng(seed))
+    np.testing.assert_array_equal(rows.values, again.values)

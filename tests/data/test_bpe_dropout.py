@@ -1,6 +1,5 @@
 """BPE-dropout against the law it should follow, and against plain byte pairs."""
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,9 +8,9 @@ from keras_rnnlm.data.bpe_dropout import BPEDropout
 from tests.data.segmentations import (
     LETTERS,
     check_law,
+    check_spelling,
     dropout_law,
     segmentations,
-    spelled,
 )
 
 MERGES = [(b"a", b"b"), (b"b", b"c"), (b"ab", b"c"), (b"a", b"a"), (b"abc", b"ab")]
@@ -59,9 +58,4 @@ def test_without_merges_words_are_bytes() -> None:
 def test_every_segmentation_spells_its_word(
     words: list[bytes], rate: float, seed: int
 ) -> None:
-    sampler, numbers = BPEDropout(PIECES, PAIRS, rate), np.arange(len(words)) % 4
-    rows = sampler.draw(spelled(words), numbers, np.random.default_rng(seed))
-    found = [b"".join(PIECES[i] for i in rows.row(r)) for r in range(len(rows))]
-    assert found == [w for w, n in zip(words, numbers, strict=True) for _ in range(n)]
-    again = sampler.draw(spelled(words), numbers, np.random.default_rng(seed))
-    np.testing.assert_array_equal(rows.values, again.values)
+    check_spelling(BPEDropout(PIECES, PAIRS, rate), PIECES, words, seed)

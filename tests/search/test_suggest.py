@@ -141,3 +141,20 @@ def test_products_are_the_elements_of_the_matrices(tied):
     assert counted == pytest.approx(matrices + projection + output, abs=vectors + 54)
     sampled = Settings(**shape, output="sampled", output_samples=10)
     assert counted - products(sampled, 50) == 40 * output / 50
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "Adam", "SGD"])
+def test_other_optimizers_have_a_rate_too(corpus, optimizer):
+    fixed = {"optimizer": optimizer, "units": 16, "precision": "float32"}
+    found = suggest(corpus, 0.5, fixed=fixed, seconds=0.05)
+    known = "sgd" if optimizer == "SGD" else "adam"
+    assert found.settings.learning_rate == rules.learning_rate(
+        corpus.vocabulary_size, 16, known
+    )
+
+
+def test_tokens_are_those_of_the_layers_that_were_chosen(corpus):
+    found = suggest(corpus, 5.0, fixed={"units": 64}, seconds=0.05)
+    assert found.settings.layers == 2
+    each = found.cost.seconds(found.settings, corpus.vocabulary_size)
+    assert found.tokens * each < 60 * 5.0

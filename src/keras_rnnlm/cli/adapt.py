@@ -12,7 +12,7 @@ from keras_rnnlm.cli.figures import short_row
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.process import program, started_at
 from keras_rnnlm.cli.train import (
-    free_folder,
+    free_path,
     parse_split,
     resume_command,
     say_interrupted,
@@ -155,7 +155,7 @@ def adapt(
             overrides[name] = options[name]
     split = parse_split(options["split"])
     name = f"{Path(model).name}-{stem(texts[0])}"
-    out = Path(options["out"] or free_folder(Path("runs") / name))
+    out = Path(options["out"] or free_path(Path("runs") / name))
     if not options["resume"]:
         refuse_existing(out)
 

@@ -12,7 +12,7 @@ from keras_rnnlm.cli.base import Verb
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.process import program
 from keras_rnnlm.cli.train import (
-    free_folder,
+    free_path,
     parse_split,
     read_corpus,
     resume_command,
@@ -147,7 +147,7 @@ def compare(context: click.Context, /, **options: Any) -> int:
     minutes = _minutes(options["minutes"], overrides)
     split = parse_split(options["split"])
     name = f"{stem(options['texts'][0])}-compare"
-    out = Path(options["out"] or free_folder(Path("runs") / name))
+    out = Path(options["out"] or free_path(Path("runs") / name))
     if not options["resume"]:
         refuse_existing(out)
 

@@ -9,7 +9,7 @@ import click
 
 from keras_rnnlm.cli.base import Verb
 from keras_rnnlm.cli.process import program, started_at
-from keras_rnnlm.cli.train import free_folder
+from keras_rnnlm.cli.train import free_path
 from keras_rnnlm.cli.wording import count, figure, table
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def demo(minutes: float, out: str | None) -> int:
     """
     from keras_rnnlm.config import Settings
 
-    folder = Path(out) if out else free_folder(Path("runs") / "demo")
+    folder = Path(out) if out else free_path(Path("runs") / "demo")
     settings = Settings.from_recipe("demo", {"minutes": minutes})
 
     from keras_rnnlm.cli.progress import make_reporter

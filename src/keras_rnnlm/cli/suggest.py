@@ -12,7 +12,7 @@ from keras_rnnlm.cli.base import Verb
 from keras_rnnlm.cli.compare import OF_TEXT
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.process import program
-from keras_rnnlm.cli.train import parse_split, read_corpus, stem, train
+from keras_rnnlm.cli.train import free_path, parse_split, read_corpus, stem, train
 from keras_rnnlm.cli.tune import words_of_text
 from keras_rnnlm.cli.wording import count, size, table
 
@@ -70,7 +70,8 @@ def suggest(context: click.Context, /, **options: Any) -> None:
     if "-" in options["texts"]:
         raise InputError("Give a file: standard input cannot be read again to train.")
     split = parse_split(options["split"])
-    out = Path(options["out"] or _free(stem(options["texts"][0])))
+    name = f"{stem(options['texts'][0])}-suggested.toml"
+    out = Path(options["out"] or free_path(Path("runs") / name))
     if out.suffix != ".toml":
         raise ConfigError(f"Expected --out FILE.toml, a recipe; received '{out}'.")
     if out.exists():
@@ -91,11 +92,6 @@ def suggest(context: click.Context, /, **options: Any) -> None:
         with_range_test=options["range_test"] is not None,
         tell=lambda sentence: click.echo(sentence, err=True),
     )
-    if found.range_test is not None:
-        from keras_rnnlm.pictures.range_test import range_plot
-
-        rate = found.settings.learning_rate
-        range_plot(found.range_test, rate, Path(options["range_test"]))
     out.parent.mkdir(parents=True, exist_ok=True)
     comment = f"Suggested for {', '.join(options['texts'])}\n{_reasons(found)}"
     out.write_text(recipe_toml(found.settings, comment), encoding="utf-8")
@@ -103,6 +99,11 @@ def suggest(context: click.Context, /, **options: Any) -> None:
         click.echo(json.dumps(found.to_dict(), ensure_ascii=False))
     else:
         click.echo(_shown(found))
+    if found.range_test is not None:
+        from keras_rnnlm.pictures.range_test import range_plot
+
+        rate = found.settings.learning_rate
+        range_plot(found.range_test, rate, Path(options["range_test"]))
     words = shlex.join(words_of_text(context, options))
     click.echo(
         f"Recipe: {out}\n"
@@ -113,14 +114,6 @@ def suggest(context: click.Context, /, **options: Any) -> None:
 
 # The very options of `rnnlm train`.
 suggest.params[1:1] = [option for option in train.params if option.name in OF_TEXT]
-
-
-def _free(name: str) -> Path:
-    path, number = Path("runs") / f"{name}-suggested.toml", 1
-    while path.exists():
-        number += 1
-        path = path.with_name(f"{name}-suggested-{number}.toml")
-    return path
 
 
 def _shown(found: "Suggestion") -> str:

@@ -139,7 +139,7 @@ def train(context: click.Context, /, **options: Any) -> int:
     else:
         settings, schedule = _replayed(context, options)
     split = parse_split(options["split"])
-    out = Path(options["out"] or free_folder(Path("runs") / stem(options["texts"][0])))
+    out = Path(options["out"] or free_path(Path("runs") / stem(options["texts"][0])))
 
     if not options["resume"]:
         refuse_existing(out)
@@ -183,13 +183,13 @@ def train(context: click.Context, /, **options: Any) -> int:
     return 0
 
 
-def free_folder(wanted: Path) -> Path:
-    """Return the folder, or `wanted-2`, `wanted-3`, ... where it exists already."""
-    folder, number = wanted, 1
-    while folder.exists():
+def free_path(wanted: Path) -> Path:
+    """Return the path, or with `-2`, `-3`, ... behind its stem where it exists."""
+    path, number = wanted, 1
+    while path.exists():
         number += 1
-        folder = wanted.with_name(f"{wanted.name}-{number}")
-    return folder
+        path = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
+    return path
 
 
 def say_interrupted(result: "TrainingResult | EnsembleResult", command: str) -> int:

@@ -13,7 +13,7 @@ from keras_rnnlm.cli.compare import OF_TEXT
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.process import program, started_at
 from keras_rnnlm.cli.train import (
-    free_folder,
+    free_path,
     parse_split,
     read_corpus,
     resume_command,
@@ -165,7 +165,7 @@ def tune(context: click.Context, /, **options: Any) -> int:
         )
     split = parse_split(options["split"])
     name = stem(options["texts"][0])
-    out = Path(options["out"] or free_folder(Path("runs") / f"{name}-tune"))
+    out = Path(options["out"] or free_path(Path("runs") / f"{name}-tune"))
     if not options["resume"]:
         refuse_existing(out)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_rnnlm.data.ragged import Ragged, groups_of_like_length
+from keras_rnnlm.data.ragged import Ragged, RaggedWriter, groups_of_like_length
 from keras_rnnlm.data.segments import Positions
 
 _NONE = np.int64(1 << 30)  # the rank of what is no merge: above all ranks
@@ -60,17 +60,11 @@ class BPEDropout:
             Ids of pieces, a row a segmentation, those of the first word first.
         """
         wanted = np.repeat(np.arange(len(words)), numbers)
-        starts = np.zeros(len(wanted), np.int64)
-        lengths = np.zeros(len(wanted), np.int64)
-        parts = [np.zeros(0, np.int64)]
-        done = 0
+        drawn = RaggedWriter(len(wanted))
         for rows in groups_of_like_length(words.lengths[wanted], _ROOM):
             for some, ids in self._merge(words.take(wanted[rows]), random):
-                starts[rows[some]] = done + ids.starts
-                lengths[rows[some]] = ids.lengths
-                parts.append(ids.values)
-                done += len(ids.values)
-        return Ragged(np.concatenate(parts), starts, lengths)
+                drawn.put(rows[some], ids)
+        return drawn.rows()
 
     def _merge(
         self, words: Ragged, random: np.random.Generator

@@ -47,6 +47,31 @@ class Ragged:
         return Ragged.behind_each_other(self.values[places], lengths)
 
 
+class RaggedWriter:
+    """Rows that are put down in any order.
+
+    Args:
+        rows: how many there will be.
+    """
+
+    def __init__(self, rows: int) -> None:
+        """Begin without values."""
+        self._starts, self._lengths = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+        self._parts: list[NDArray[Any]] = [np.zeros(0, np.int64)]
+        self._size = 0
+
+    def put(self, places: NDArray[np.integer], rows: Ragged) -> None:
+        """Put rows that lie behind each other at these places."""
+        self._starts[places] = self._size + rows.starts
+        self._lengths[places] = rows.lengths
+        self._parts.append(rows.values)
+        self._size += len(rows.values)
+
+    def rows(self) -> Ragged:
+        """Return all rows."""
+        return Ragged(np.concatenate(self._parts), self._starts, self._lengths)
+
+
 def groups_of_like_length(lengths: Positions, room: int) -> Iterator[Positions]:
     """Yield the numbers of all rows in groups, rows of like length together.
 

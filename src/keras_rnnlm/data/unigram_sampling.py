@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_rnnlm.data.piece_trie import PieceTrie
-from keras_rnnlm.data.ragged import Ragged, groups_of_like_length
+from keras_rnnlm.data.ragged import Ragged, RaggedWriter, groups_of_like_length
 from keras_rnnlm.data.segments import Positions
 
 _ROOM = 1 << 21  # entries of the lattices that are held together
@@ -49,21 +49,15 @@ class UnigramSampling:
             Ids of pieces, a row a segmentation, those of the first word first.
         """
         firsts = np.cumsum(numbers) - numbers
-        starts = np.zeros(int(numbers.sum()), np.int64)
-        lengths = np.zeros(len(starts), np.int64)
-        parts = [np.zeros(0, np.int64)]
-        done = 0
+        drawn = RaggedWriter(int(numbers.sum()))
         for group in groups_of_like_length(words.lengths, _ROOM // self._trie.longest):
             lattice = _Lattice(words.take(group), self._trie, self._scores)
             counts = numbers[group]
-            drawn = lattice.draw(np.repeat(np.arange(len(group)), counts), random)
             every = np.arange(int(counts.sum()))
             shifts = firsts[group] - (np.cumsum(counts) - counts)
-            rows = every + np.repeat(shifts, counts)
-            starts[rows], lengths[rows] = done + drawn.starts, drawn.lengths
-            parts.append(drawn.values)
-            done += len(drawn.values)
-        return Ragged(np.concatenate(parts), starts, lengths)
+            some = np.repeat(np.arange(len(group)), counts)
+            drawn.put(every + np.repeat(shifts, counts), lattice.draw(some, random))
+        return drawn.rows()
 
 
 class _Lattice:

@@ -109,7 +109,10 @@ def suggest(
     size = corpus.vocabulary_size
     facts = text_facts(corpus.train, corpus.tokenizer.kind, size)
     picked = _Picked(fixed, {"minutes": minutes, "layers": 1})
-    picked.add(rules.base(size, facts.kind), _kind_reason(facts))
+    picked.add(
+        rules.base(size, facts.kind, _lower(fixed.get("optimizer"))),
+        _kind_reason(facts),
+    )
     picked.add({"batch_size": rules.lanes(size, facts.tokens, 0.0)}, "")
     cost = _measured(corpus, picked, seconds, tell)
     held_out = sum(
@@ -125,33 +128,36 @@ def suggest(
 
     units = fixed.get("units") or rules.units(size, facts.fresh, seen_with)
     picked.add({"units": units}, _units_reason(units, facts, seen_with, minutes))
-    seen = seen_with(units)
+    _add_depth(picked, seen_with(units) / facts.tokens)
+    seen = seen_with(units)  # with the layers that were chosen
+    passes = seen / facts.tokens
     lanes = rules.lanes(size, facts.tokens, seen)
     picked.add({"batch_size": lanes}, _lanes_reason(lanes, seen, picked))
-    passes = seen / facts.tokens
-    _add_depth(picked, passes)
     picked.add({"dropout": rules.dropout(size, passes)}, _dropout_reason(size, passes))
     found = None
-    optimizer = picked.value("optimizer")
+    optimizer = picked.value("optimizer").lower()
     if with_range_test and "learning_rate" not in fixed:
         tell("Range test: the learning rate rises until the loss climbs.")
-        found = range_test(
-            corpus, picked.settings(learning_rate=rules.MIDDLE[optimizer])
-        )
+        middle = rules.of_optimizer(rules.MIDDLE, optimizer)
+        found = range_test(corpus, picked.settings(learning_rate=middle))
         rate = rules.rate_of_range_test(found.lowest, optimizer)
         reason = (
             f"The loss was lowest at {found.lowest:.3g} while the rate rose; taken is "
-            f"{rules.SHARE[optimizer]:g} times that."
+            f"{rules.of_optimizer(rules.SHARE, optimizer):g} times that."
         )
     else:
         rate = rules.learning_rate(size, units, optimizer)
-        reason = rules.RATE_REASONS[optimizer]
+        reason = rules.of_optimizer(rules.RATE_REASONS, optimizer)
     picked.add({"learning_rate": rate}, reason)
     picked.add(
         {"validations": 2 if minutes < 5 else 5},
         "Each validation takes time from training, and keeps the best weights.",
     )
     return Suggestion(picked.settings(), picked.choices(), facts, cost, seen, found)
+
+
+def _lower(name: str | None) -> str | None:
+    return None if name is None else name.lower()
 
 
 class _Picked:

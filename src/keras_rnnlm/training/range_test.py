@@ -17,22 +17,8 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import ConfigError, TrainingError
 from keras_rnnlm.setting_values import check_least
-from keras_rnnlm.training.batches import (
-    make_batches,
-    make_noising,
-    make_resegmentation,
-)
-from keras_rnnlm.training.building import (
-    compile_for,
-    make_network,
-    rate_setter,
-    with_first_weights,
-)
-from keras_rnnlm.training.memory import check_memory
-from keras_rnnlm.training.optimizers import build_optimizer
+from keras_rnnlm.training.brief import train_briefly
 from keras_rnnlm.training.pending import number
-from keras_rnnlm.training.reporter import SilentReporter
-from keras_rnnlm.training.word_vectors import read_starting_vectors
 
 Floats = NDArray[np.float64]
 
@@ -102,7 +88,8 @@ def range_test(
         steps: Most steps; fewer are taken where the loss climbs before.
 
     Raises:
-        ConfigError: Fewer than 10 steps, or `low` not below `high`.
+        ConfigError: Fewer than 10 steps, `low` not below `high`, or a network that
+            would not fit into memory.
         TrainingError: The loss was no number from the very first step.
     """
     check_least("steps", steps, 10)
@@ -113,21 +100,8 @@ def range_test(
             "Expected a first learning rate above 0 and below the last one; received "
             f"{low:g} and {high:g}."
         )
-    check_memory(settings, corpus.vocabulary_size)
-    settings = settings.replace(averaging="none", average=0.0, average_start=None)
-    passes = make_resegmentation(settings, corpus.train, corpus.tokenizer)
-    noising = make_noising(settings, corpus)
-    batches = make_batches(corpus.train, settings, noising, 0, passes)
-    vectors = read_starting_vectors(settings, corpus, SilentReporter())
-    network = with_first_weights(
-        make_network(settings, corpus, vectors, settings.precision),
-        settings,
-        corpus,
-        vectors,
-    )
-    compile_for(network, settings, build_optimizer(settings), batches)
-    rise = _Rise(np.geomspace(low, high, steps), rate_setter(network))
-    network.fit(batches, epochs=1, verbose=0, callbacks=[rise])
+    rates = np.geomspace(low, high, steps)
+    rise = train_briefly(corpus, settings, lambda _, set_rate: _Rise(rates, set_rate))
     if not rise.losses:
         raise TrainingError(
             "The loss of the first step is not a number, at any learning rate. Look at "

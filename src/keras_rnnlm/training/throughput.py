@@ -7,19 +7,7 @@ import keras
 
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
-from keras_rnnlm.training.batches import (
-    make_batches,
-    make_noising,
-    make_resegmentation,
-)
-from keras_rnnlm.training.building import (
-    compile_for,
-    make_network,
-    rate_setter,
-    with_first_weights,
-)
-from keras_rnnlm.training.memory import check_memory
-from keras_rnnlm.training.optimizers import build_optimizer
+from keras_rnnlm.training.brief import train_briefly
 from keras_rnnlm.training.pending import number
 
 SECONDS = 2.0
@@ -41,26 +29,19 @@ def tokens_per_second(
     Raises:
         ConfigError: A network that would not fit into memory.
     """
-    check_memory(settings, corpus.vocabulary_size)
-    passes = make_resegmentation(settings, corpus.train, corpus.tokenizer)
-    noising = make_noising(settings, corpus)
-    batches = make_batches(corpus.train, settings, noising, 0, passes)
-    network = with_first_weights(
-        make_network(settings, corpus, None, settings.precision), settings, corpus
+    clock = train_briefly(
+        corpus, settings, lambda batches, _: _Clock(seconds, batches.tokens_per_batch)
     )
-    compile_for(network, settings, build_optimizer(settings), batches)
-    rate_setter(network)  # steps that nobody waits for, as in a run
-    clock = _Clock(seconds)
-    network.fit(batches, epochs=1, verbose=0, callbacks=[clock])
-    return clock.steps * float(batches.tokens_per_batch) / clock.taken
+    return float(clock.tokens / clock.taken)
 
 
 class _Clock(keras.callbacks.Callback):
     """Times the steps of a `fit` after the first few, and ends it."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, tokens_per_batch: int) -> None:
         super().__init__()
-        self.steps, self.taken = 0, 0.0
+        self.tokens, self.taken = 0, 0.0
+        self._tokens_per_batch = tokens_per_batch
         self._seconds, self._begun = seconds, 0.0
         self._previous: Any = None
 
@@ -77,6 +58,6 @@ class _Clock(keras.callbacks.Callback):
             if passed >= self._seconds and done - _FIRST >= _FEWEST:
                 number(logs["loss"])
                 self.taken = time.perf_counter() - self._begun
-                self.steps = done - _FIRST
+                self.tokens = (done - _FIRST) * self._tokens_per_batch
                 self.model.stop_training = True
         self._previous = logs
