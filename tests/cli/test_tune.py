@@ -232,6 +232,45 @@ def test_a_search(real: Path, english_file: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_search_begins_with_what_suggest_proposes(
+    english_file: Path, tmp_path: Path
+) -> None:
+    """Fake trainings; the machine is really measured, once."""
+    out, other, journal = (tmp_path / name for name in ("out", "other", "journal"))
+    words = ["tune", str(english_file), "--tokenizer", "char", "--split", "0.8,0.1,0.1"]
+    words += ["--trials", "2", "--trial-minutes", "0.5", "--storage", str(journal)]
+    words += ["--set", "layers=1", "--set", "clip_norm=0.5"]
+    process = fake([*words, "--out", str(out), "--json"])
+    told, said = said_by(process)
+    assert process.returncode == 0, said
+    assert "Measuring this machine" in said and "Trial 0: cell=lstm" in said
+    report = json.loads(told)
+    finals = report["finals"]
+    assert list(finals) == ["best", "default", "suggest"]
+    for name in ("default", "suggest"):
+        settings = finals[name]["settings"]
+        assert (settings["minutes"], settings["clip_norm"]) == (0.5, 0.5)
+    assert report["recipe"] == finals["suggest"]["settings"]
+    assert finals["default"]["settings"]["units"] == 256
+    first = report["trials"][0]
+    assert first["point"]["units"] == report["recipe"]["units"]
+    assert "1" in first["rungs"]  # on the last rung, whatever became of the other
+
+    # Gone on with, with more time, or joined from another folder: not measured again.
+    for folder, more in ((out, ["--resume", "--minutes", "60"]), (other, [])):
+        process = fake([*words, "--out", str(folder), "--json", *more])
+        told, said = said_by(process)
+        assert process.returncode == 0, said
+        assert "Measuring" not in said
+        assert json.loads(told)["recipe"] == report["recipe"]
+
+    process = fake([*words, "--out", str(out), "--resume", "--set", "clip_norm=1.0"])
+    said = said_by(process)[1]
+    assert process.returncode == 2
+    assert "settings clip_norm=0.5; this command asks for 1.0" in said
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "workers"), [(signal.SIGINT, "2"), (signal.SIGKILL, "1")]
 )

@@ -276,7 +276,7 @@ def test_a_storage_that_goes_away(
 def test_rivals_are_trained_beside_the_best(corpus: Corpus, tmp_path: Path) -> None:
     """The seam for whoever else proposes settings."""
     space, rungs = parse_search(SEARCH, BASE), make_rungs(steps=9, number=1)
-    rivals = {"suggest": BASE.replace(units=24), "same": BASE}
+    rivals = {"default": BASE, "suggest": BASE.replace(units=24), "same": BASE}
     plan = make_tune_plan(corpus, BASE, space, rungs, rivals=rivals)
     found = tune(corpus, plan, tmp_path / "out", Limits(trials=1)).finals
     assert list(found) == ["best", "default", "suggest", "same"]

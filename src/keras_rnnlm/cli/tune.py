@@ -25,10 +25,12 @@ from keras_rnnlm.errors import ConfigError, InputError
 if TYPE_CHECKING:
     from keras_rnnlm.search.rungs import Rungs
     from keras_rnnlm.search.tune import Tuning
+    from keras_rnnlm.search.tune_plan import TunePlan
 
 SHARE = 20.0
 """A trial on the last rung has this part of --minutes, unless --trial-minutes says."""
 BUDGETS = ("minutes", "max_steps", "epochs")
+OF_RUNGS = ("trial_minutes", "trial_steps", "pruner", "factor", "rungs")
 
 
 @click.command(cls=Verb, short_help="Search settings for a text.")
@@ -65,7 +67,8 @@ BUDGETS = ("minutes", "max_steps", "epochs")
     metavar="NAME|FILE",
     envvar="RNNLM_RECIPE",
     show_envvar=True,
-    help="Settings to begin with: trial 0, and what is not searched.",
+    help="Settings to begin with: trial 0, and what is not searched. What rnnlm "
+    "suggest proposes by default.",
 )
 @click.option(
     "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change one of them."
@@ -133,10 +136,11 @@ def tune(context: click.Context, /, **options: Any) -> int:
 
     Trials begin with a short training; the better ones are trained anew for longer, all
     of a rung for the same time, and judged on the validation text. The test text is
-    left alone. At the end the best is trained beside the default, and best.toml is a
-    recipe for `rnnlm train --recipe`. Needs: pip install 'keras-rnnlm[tune]'.
+    left alone. At the end the best is trained beside what `rnnlm suggest` proposes and
+    the default, and best.toml is a recipe for `rnnlm train --recipe`. Needs: pip
+    install 'keras-rnnlm[tune]'.
     """
-    from keras_rnnlm.config import Settings, default_recipe, parse_overrides
+    from keras_rnnlm.config import Settings, parse_overrides
     from keras_rnnlm.search.space import default_space, parse_search
     from keras_rnnlm.training.run_folder import refuse_existing
 
@@ -149,7 +153,7 @@ def tune(context: click.Context, /, **options: Any) -> int:
             "Give --minutes, or --trials: a search needs an end.", context
         )
     # Before anything heavy: a slip in a name or a setting shows at once.
-    rungs = _rungs(context, options)
+    _rungs(context, options)
     sets = parse_overrides(options["sets"])
     for name in (*BUDGETS, "seed"):
         if name in sets:
@@ -175,20 +179,37 @@ def tune(context: click.Context, /, **options: Any) -> int:
     # isort: split
     from keras_rnnlm.cli.tune_progress import TuneProgress
     from keras_rnnlm.search.children import shares
-    from keras_rnnlm.search.tune import Limits
+    from keras_rnnlm.search.tune import Limits, check_limits
     from keras_rnnlm.search.tune import tune as search
     from keras_rnnlm.search.tune_plan import make_tune_plan
+    from keras_rnnlm.search.tune_start import (
+        Start,
+        plan_begun,
+        rivals_of,
+        start_of,
+    )
 
+    study = options["study"] or name
+    begun = plan_begun(out, options["resume"], options["storage"], study)
+    rungs = _rungs(context, options, begun)
+    limits = Limits(options["minutes"], options["trials"], options["workers"])
+    rivals = rivals_of(rungs, settings.network) if begun is None else begun.rivals
+    check_limits(rungs, 1 + len(rivals), limits)
     corpus = read_corpus(options, split, options["seed"])
-    if options["recipe"] is None:
-        recipe = default_recipe(corpus.tokenizer.kind, settings.network)
-        settings = Settings.from_recipe(recipe, overrides)
+    if begun is None:
+        start = start_of(corpus, options["recipe"], overrides, rungs, _say)
+    elif options["recipe"] is None:
+        start = Start(begun.settings.replace(**overrides), begun.rivals)
+    else:
+        start = Start(settings, begun.rivals)
+    settings = start.settings
     if settings.system_minutes:
         corpus.notes.append(
             "Trials are judged without what evaluation adds: system_minutes="
             f"{settings.system_minutes:g} is left out."
         )
-        settings = settings.replace(system_minutes=0.0)
+    without = {"system_minutes": 0.0}
+    settings = settings.replace(**without)
     space = parse_search(options["searches"], settings) or default_space(
         settings, corpus.tokenizer.kind
     )
@@ -199,8 +220,8 @@ def tune(context: click.Context, /, **options: Any) -> int:
         rungs,
         sampler=options["sampler"],
         seed=options["seed"],
+        rivals={n: each.replace(**without) for n, each in start.rivals.items()},
     )
-    limits = Limits(options["minutes"], options["trials"], options["workers"])
     progress = TuneProgress(plan, options["workers"])
     for sentence in corpus.notes:
         progress.note(sentence)
@@ -214,7 +235,7 @@ def tune(context: click.Context, /, **options: Any) -> int:
         out,
         limits,
         storage=options["storage"],
-        study=options["study"] or name,
+        study=study,
         resume=options["resume"],
         watcher=progress,
         started=started_at(),
@@ -236,10 +257,20 @@ def tune(context: click.Context, /, **options: Any) -> int:
 tune.params[1:1] = [option for option in train.params if option.name in OF_TEXT]
 
 
-def _rungs(context: click.Context, options: dict[str, Any]) -> "Rungs":
+def _say(sentence: str) -> None:
+    click.echo(sentence, err=True)
+
+
+def _rungs(
+    context: click.Context, options: dict[str, Any], begun: "TunePlan | None" = None
+) -> "Rungs":
+    """Return the rungs that were asked for; those of a search that is gone on with."""
     from keras_rnnlm.search.rungs import make_rungs
 
     minutes, steps = options["trial_minutes"], options["trial_steps"]
+    given = [context.get_parameter_source(name) for name in OF_RUNGS]
+    if begun is not None and ParameterSource.COMMANDLINE not in given:
+        return begun.rungs
     if minutes is not None and steps is not None:
         raise click.UsageError(
             "--trial-minutes and --trial-steps are two budgets; leave one out.", context

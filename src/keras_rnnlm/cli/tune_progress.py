@@ -7,6 +7,7 @@ import click
 
 from keras_rnnlm.cli.wording import clock, count, figure, size
 from keras_rnnlm.processor import visible_cores
+from keras_rnnlm.search.tune_table import value_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +38,9 @@ class TuneProgress:
         self.note(f"Searching {number} setting{'s' * (number != 1)}, in {out}:")
         for key, dimension in self._plan.space.items():
             self.note(f"  {key}={dimension}")
+        if (first := self._plan.first_point) is not None:
+            values = ", ".join(f"{k}={value_text(v)}" for k, v in first.items())
+            self.note(f"Trial 0: {values}.")
         climb = f"; one in {rungs.factor} goes on" if rungs.last else ""
         self.note(f"Rungs ({rungs.pruner}): {steps}{climb}.")
         parts = []

@@ -26,6 +26,7 @@ from keras_rnnlm.own_code import imported_files
 from keras_rnnlm.search import tune_worker
 from keras_rnnlm.search.children import Child, shares
 from keras_rnnlm.search.finals import Final, run_finals
+from keras_rnnlm.search.rungs import Rungs
 from keras_rnnlm.search.study import Record, Study, best_of
 from keras_rnnlm.search.trial_records import without_gaps
 from keras_rnnlm.search.tune_corpus import FOLDER, write_corpus
@@ -146,7 +147,7 @@ def tune(
     """
     started = time.monotonic() if started is None else started
     watcher = SilentWatcher() if watcher is None else watcher
-    check_limits(plan, limits)
+    check_limits(plan.rungs, 1 + len(plan.rivals), limits)
     lock = RunFolder(out, resume)
     try:
         folder = TuneFolder(lock.path)
@@ -171,21 +172,21 @@ def tune(
         lock.close()
 
 
-def check_limits(plan: TunePlan, limits: Limits) -> None:
-    """Raise `ConfigError` unless a trial and the final runs have room."""
+def check_limits(rungs: Rungs, finals: int, limits: Limits) -> None:
+    """Raise `ConfigError` unless a trial and so many final runs have room."""
     if limits.workers < 1:
         raise ConfigError(f"--workers takes 1 or more; received {limits.workers}.")
     if limits.minutes is None and limits.trials is None:
         raise ConfigError("A search needs an end: give --minutes or --trials.")
-    seconds = plan.rungs.seconds
+    seconds = rungs.seconds
     if limits.minutes is None or seconds is None:
         return
-    least = _final_seconds(plan) + seconds[plan.rungs.first(0)]
+    least = finals * seconds[-1] + seconds[rungs.first(0)]
     if 60 * limits.minutes < least:
         raise ConfigError(
-            f"--minutes {limits.minutes:g} leaves no room: {1 + len(plan.rivals)} "
-            f"final runs and one trial take {least / 60:.3g}. Give more --minutes, or "
-            "less --trial-minutes."
+            f"--minutes {limits.minutes:g} leaves no room: {finals} final runs and one "
+            f"trial take {least / 60:.3g}. Give more --minutes, or less "
+            "--trial-minutes."
         )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from keras_rnnlm.config import Settings
@@ -19,7 +18,7 @@ from keras_rnnlm.search.space import (
 if TYPE_CHECKING:
     from keras_rnnlm.data.corpus import Corpus
 
-DEFAULT, BEST = "default", "best"
+BEST, DEFAULT, SUGGEST = "best", "default", "suggest"
 _OF_TRIALS = 10_000
 """Trials have a seed far from that of the final runs: settings that were lucky with it
 would look better than they are."""
@@ -64,7 +63,7 @@ class TunePlan:
         return settings.replace(**changes, seed=self.settings.seed)
 
     @property
-    def default_point(self) -> dict[str, Any] | None:
+    def first_point(self) -> dict[str, Any] | None:
         """The point of trial 0: the recipe; None if it is outside of the space."""
         return point_of(self.settings, self.space)
 
@@ -102,7 +101,7 @@ def make_tune_plan(
     *,
     sampler: str = "tpe",
     seed: int = 0,
-    rivals: Mapping[str, Settings] = MappingProxyType({}),
+    rivals: Mapping[str, Settings] | None = None,
 ) -> TunePlan:
     """Return a plan, once it is sure that its recipe can be trained.
 
@@ -113,7 +112,8 @@ def make_tune_plan(
         rungs: Budgets.
         sampler: `tpe` or `random`.
         seed: Of the search.
-        rivals: Further settings for the end, beside the default ones.
+        rivals: Settings by name to train beside the best at the end, for the budget
+            of the last rung; by default the recipe, as `default`.
 
     Raises:
         ConfigError: An empty space, or a recipe that cannot be trained.
@@ -138,15 +138,17 @@ def make_tune_plan(
         )
     budget = rungs.changes(rungs.last)
     settings = settings.replace(**budget)
-    build_optimizer(settings)
-    check_memory(settings, corpus.vocabulary_size)
+    rivals = {DEFAULT: settings} if rivals is None else rivals
+    for each in (settings, *rivals.values()):
+        build_optimizer(each)
+        check_memory(each, corpus.vocabulary_size)
     return TunePlan(
         settings,
         space,
         rungs,
         sampler,
         seed,
-        {DEFAULT: settings, **rivals},
+        {name: each.replace(**budget) for name, each in rivals.items()},
         {"train": corpus.train.sha256, "valid": corpus.valid.sha256},
     )
 

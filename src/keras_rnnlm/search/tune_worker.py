@@ -183,7 +183,7 @@ class Worker:
             plan.space,
             plan.sampler,
             plan.seed,
-            plan.default_point if number == 0 else None,
+            plan.first_point if number == 0 else None,
         )
         if (twin := self._twin(number, point)) is not None:
             self._repeated += 1
@@ -206,7 +206,9 @@ class Worker:
                 ]
                 if rung == rungs.last and isfinite(loss):
                     return self._end(number, State.COMPLETE)
-                if not rungs.goes_on(rung, loss, others):
+                # The recipe is what all others are held against, to the end.
+                recipe = number == 0 and isfinite(loss)
+                if not recipe and not rungs.goes_on(rung, loss, others):
                     return self._end(number, State.PRUNED)
                 rung += 1
             if not self._in_time(rung):

@@ -1,0 +1,94 @@
+"""What a search begins with: the recipe of trial 0, and who is trained beside the best.
+
+Without a recipe a search goes on from what `suggest` proposes for the time of a final
+run. That is measured, and so not the same twice: a search that is gone on with, or
+joined through its storage, keeps the recipe that it was begun with.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_rnnlm.config import Settings, default_recipe
+from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.search.rungs import MINUTES, Rungs
+from keras_rnnlm.search.study import Study
+from keras_rnnlm.search.suggest import suggest
+from keras_rnnlm.search.tune_folder import TuneFolder
+from keras_rnnlm.search.tune_plan import DEFAULT, SUGGEST, TunePlan
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a search begins.
+
+    Attributes:
+        settings: Of trial 0; what is not searched stays as it is there.
+        rivals: Settings by name that are trained beside the best at the end.
+    """
+
+    settings: Settings
+    rivals: Mapping[str, Settings]
+
+
+def plan_begun(
+    out: Path, resume: bool, storage: str | None, study: str
+) -> TunePlan | None:
+    """Return the plan of the search that is gone on with or joined; None if it is new.
+
+    Args:
+        out: Folder of the search.
+        resume: Whether it is gone on with.
+        storage: Where its trials are kept, if that was said.
+        study: Its name there.
+
+    Raises:
+        FolderError: The folder is damaged.
+        StorageError: The storage cannot be reached or written.
+    """
+    folder = TuneFolder(out)
+    if resume and folder.begun:
+        return folder.plan
+    stored = None if storage is None else Study(storage, study).plan
+    return None if stored is None else TunePlan.from_dict(stored)
+
+
+def rivals_of(rungs: Rungs, network: str) -> tuple[str, ...]:
+    """Return the names of the rivals that a new search will have."""
+    return (DEFAULT, SUGGEST) if can_suggest(rungs, network) else (DEFAULT,)
+
+
+def can_suggest(rungs: Rungs, network: str) -> bool:
+    """Whether there is a suggestion: for recurrent networks and a time, not steps."""
+    return rungs.unit == MINUTES and network == "rnn"
+
+
+def start_of(
+    corpus: Corpus,
+    recipe: str | None,
+    fixed: Mapping[str, Any],
+    rungs: Rungs,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Start:
+    """Return where a new search begins; the machine may be measured for seconds.
+
+    Args:
+        corpus: The text.
+        recipe: Name or path of the recipe to begin with, if there is one.
+        fixed: Settings that beat any recipe.
+        rungs: Of the search.
+        tell: Called with sentences about what is done.
+
+    Raises:
+        ConfigError: Settings that cannot be.
+    """
+    network = fixed.get("network", "rnn")
+    kind = corpus.tokenizer.kind
+    default = Settings.from_recipe(recipe or default_recipe(kind, network), fixed)
+    if not can_suggest(rungs, default.network):
+        return Start(default, {DEFAULT: default})
+    given = {k: v for k, v in fixed.items() if k != "system_minutes"}
+    suggested = suggest(corpus, rungs.budgets[-1], fixed=given, tell=tell).settings
+    base = suggested if recipe is None else default
+    return Start(base, {DEFAULT: default, SUGGEST: suggested})
