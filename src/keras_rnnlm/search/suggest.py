@@ -109,10 +109,8 @@ def suggest(
     size = corpus.vocabulary_size
     facts = text_facts(corpus.train, corpus.tokenizer.kind, size)
     picked = _Picked(fixed, {"minutes": minutes, "layers": 1})
-    picked.add(
-        rules.base(size, facts.kind, _lower(fixed.get("optimizer"))),
-        _kind_reason(facts),
-    )
+    given = _lower(fixed.get("optimizer"))
+    picked.add(rules.base(size, facts.kind, given), _kind_reason(facts, given))
     picked.add({"batch_size": rules.lanes(size, facts.tokens, 0.0)}, "")
     cost = _measured(corpus, picked, seconds, tell)
     held_out = sum(
@@ -216,15 +214,23 @@ def _measured(corpus: Corpus, picked: _Picked, seconds: float, tell: Tell) -> Co
     return cost
 
 
-def _kind_reason(facts: TextFacts) -> str:
-    types = f"{facts.vocabulary:,} different"
-    if facts.kind == "char":
-        reason = f"For {types} characters Adam ended best"
+def _kind_reason(facts: TextFacts, optimizer: str | None) -> str:
+    """Say why of optimizer, schedule and output.
+
+    Args:
+        facts: The text.
+        optimizer: In lower case, if it was not chosen.
+    """
+    unit = {"char": "characters", "word": "words"}.get(facts.kind, "pieces")
+    types = f"{facts.vocabulary:,} different {unit}"
+    if optimizer is not None:
+        reason = f"For {types}, with the optimizer that was given"
+    elif facts.kind == "char":
+        reason = f"For {types} Adam ended best"
     else:
-        unit = "words" if facts.kind == "word" else "pieces"
         reason = (
-            f"For {types} {unit} plain SGD, at a rate that only clipping makes "
-            "possible, ended best"
+            f"For {types} plain SGD, at a rate that only clipping makes possible, "
+            "ended best"
         )
     if rules.kind_of(facts.vocabulary) == "few":
         reason += "; some windows begin from a zero state, as every text does"
