@@ -238,8 +238,8 @@ def test_a_search_begins_with_what_suggest_proposes(
     """Fake trainings; the machine is really measured, once."""
     out, other, journal = (tmp_path / name for name in ("out", "other", "journal"))
     words = ["tune", str(english_file), "--tokenizer", "char", "--split", "0.8,0.1,0.1"]
-    words += ["--trials", "2", "--trial-minutes", "0.5", "--storage", str(journal)]
-    words += ["--set", "layers=1", "--set", "clip_norm=0.5"]
+    words += ["--trials", "2", "--trial-minutes", "0.5", "--rungs", "2"]
+    words += ["--storage", str(journal), "--set", "layers=1", "--set", "clip_norm=0.5"]
     process = fake([*words, "--out", str(out), "--json"])
     told, said = said_by(process)
     assert process.returncode == 0, said
