@@ -45,7 +45,7 @@ def main() -> None:
         failure_path(folder).write_text(json.dumps(told))
         sys.exit(2)
     if settings["units"] == 31 and os.environ.get("FAKE_SLOW"):
-        stopped.wait(45)
+        stopped.wait(float(os.environ["FAKE_SLOW"]))
         sys.exit(143)
     folder.mkdir(exist_ok=True)
     with folder.with_name(f"{folder.name}.begun").open("a") as stream:
