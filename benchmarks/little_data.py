@@ -54,13 +54,15 @@ def main() -> None:
     for name in ("data", "work", "out"):
         if getattr(given, name) is None:
             parser.error(f"--{name} is needed to measure")
+    ways = tomllib.loads(given.ways.read_text("utf-8"))["way"]
+    if given.only:
+        ways = [way for way in ways if re.search(given.only, way["name"])]
+    if given.larger is None and any(way.get("adapt") for way in ways):
+        parser.error("a way adapts a model of a larger text: give --larger, or --only")
     prepared = Prepared(given)
-    ways = tomllib.loads(given.ways.read_text("utf-8"))
     known = {row["key"] for row in rows_of(given.out)}
     for seed in map(int, given.seeds.split(",")):
-        for way in ways["way"]:
-            if given.only and not re.search(given.only, way["name"]):
-                continue
+        for way in ways:
             key = f"{given.share:g} {way['name']} {given.minutes:g} {seed}"
             key = " ".join([key, *given.sets])
             if key in known:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from keras_rnnlm.drawing import AXIS, FAINT, GRID, INK, look, perplexity_scale
+from keras_rnnlm.drawing import FAINT, INK, look, perplexity_scale, style
 from keras_rnnlm.fonts import fonts_for, write_caption
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -202,10 +202,12 @@ def table(found: Sequence[Run], view: View, language: str) -> str:
     heads += [word(view.across)] if few else [_head(view, v, word) for v in across]
     lines = [heads, ["---"] * len(heads)]
     for key, runs_of_row in rows.items():
-        best = min(run["nats"] for run in runs_of_row.values() if run["nats"])
+        ended = [run["nats"] for run in runs_of_row.values() if not _diverged(run)]
+        best = min(ended, default=None)
         cells = [str(key[0]), *map(_value, key[1:])]
         if view.passes:
-            cells.append(f"{max(run['epochs'] for run in runs_of_row.values()):.0f}")
+            most = max(run.get("epochs", 0.0) for run in runs_of_row.values())
+            cells.append(f"{most:.0f}")
         figures = {
             value: _figure(run, run["nats"] == best, word("diverged"))
             for value, run in runs_of_row.items()
@@ -282,11 +284,7 @@ def picture(found: Sequence[Run], view: View, path: Path) -> None:
         axes.set_xticks(range(len(across)), [_value(value) for value in across])
         axes.set_xlabel(view.across, color=INK)
         perplexity_scale(axes, figures)
-        axes.set_axisbelow(True)
-        axes.tick_params(colors=FAINT, labelcolor=INK)
-        axes.grid(color=GRID, linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(AXIS)
+        style(axes)
         if view.rows:
             axes.legend(frameon=False, labelcolor=INK, fontsize=8)
     panels[0].set_ylabel("validation perplexity", color=INK)

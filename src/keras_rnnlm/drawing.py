@@ -54,11 +54,16 @@ def frame(title: str, fonts: Fonts, width: float = 8.5) -> tuple[Figure, Axes]:
 
 def save(figure: Figure, axes: Axes, path: Path) -> None:
     """Write a figure as PNG, its axes in the common style."""
+    style(axes)
+    figure.savefig(path, format="png")
+
+
+def style(axes: Axes) -> None:
+    """Give axes the common style."""
     axes.set_axisbelow(True)
     axes.tick_params(colors=FAINT, labelcolor=INK, which="both")
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(AXIS)
-    figure.savefig(path, format="png")
 
 
 def say(axes: Axes, sentence: str) -> None:

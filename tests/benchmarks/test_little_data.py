@@ -28,7 +28,7 @@ adapt = true
 
 @pytest.mark.slow
 def test_runs_are_kept_and_not_repeated(english_file: Path, tmp_path: Path) -> None:
-    pytest.importorskip("gensim")
+    pytest.importorskip("gensim", reason="needs gensim (keras-rnnlm[vectors])")
     for part in ("train", "valid", "test"):
         (tmp_path / f"{part}.txt").write_bytes(english_file.read_bytes())
     (tmp_path / "ways.toml").write_text(WAYS, encoding="utf-8")

@@ -240,9 +240,11 @@ def test_a_search_begins_with_what_suggest_proposes(
     words = ["tune", str(english_file), "--tokenizer", "char", "--split", "0.8,0.1,0.1"]
     words += ["--trials", "2", "--trial-minutes", "0.5", "--rungs", "2"]
     words += ["--storage", str(journal), "--set", "layers=1", "--set", "clip_norm=0.5"]
+    words += ["--set", "system_minutes=2"]  # more than a trial has
     process = fake([*words, "--out", str(out), "--json"])
     told, said = said_by(process)
     assert process.returncode == 0, said
+    assert "system_minutes=2 is left out" in said
     assert "Measuring this machine" in said and "Trial 0: cell=lstm" in said
     report = json.loads(told)
     finals = report["finals"]
@@ -250,6 +252,7 @@ def test_a_search_begins_with_what_suggest_proposes(
     for name in ("default", "suggest"):
         settings = finals[name]["settings"]
         assert (settings["minutes"], settings["clip_norm"]) == (0.5, 0.5)
+        assert settings["system_minutes"] == 0
     assert report["recipe"] == finals["suggest"]["settings"]
     assert finals["default"]["settings"]["units"] == 256
     first = report["trials"][0]

@@ -161,6 +161,10 @@ def tune(context: click.Context, /, **options: Any) -> int:
             raise ConfigError(f"A search sets '{name}' by itself: use {flag}.")
     overrides = {**sets, "seed": options["seed"]}
     settings = Settings.from_recipe(options["recipe"], overrides)
+    left_out = settings.system_minutes
+    if left_out:  # of the recipe or typed
+        overrides["system_minutes"] = 0.0
+        settings = settings.replace(system_minutes=0.0)
     parse_search(options["searches"], settings)
     if "-" in options["texts"]:
         raise InputError(
@@ -203,13 +207,11 @@ def tune(context: click.Context, /, **options: Any) -> int:
     else:
         start = Start(settings, begun.rivals)
     settings = start.settings
-    if settings.system_minutes:
+    if left_out:
         corpus.notes.append(
             "Trials are judged without what evaluation adds: system_minutes="
-            f"{settings.system_minutes:g} is left out."
+            f"{left_out:g} is left out."
         )
-    without = {"system_minutes": 0.0}
-    settings = settings.replace(**without)
     space = parse_search(options["searches"], settings) or default_space(
         settings, corpus.tokenizer.kind
     )
@@ -220,7 +222,7 @@ def tune(context: click.Context, /, **options: Any) -> int:
         rungs,
         sampler=options["sampler"],
         seed=options["seed"],
-        rivals={n: each.replace(**without) for n, each in start.rivals.items()},
+        rivals=start.rivals,
     )
     progress = TuneProgress(plan, options["workers"])
     for sentence in corpus.notes:

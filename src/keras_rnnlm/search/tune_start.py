@@ -47,8 +47,7 @@ def plan_begun(
         FolderError: The folder is damaged.
         StorageError: The storage cannot be reached or written.
     """
-    folder = TuneFolder(out)
-    if resume and folder.begun:
+    if resume and (folder := TuneFolder(out)).begun:
         return folder.plan
     stored = None if storage is None else Study(storage, study).plan
     return None if stored is None else TunePlan.from_dict(stored)
@@ -88,7 +87,6 @@ def start_of(
     default = Settings.from_recipe(recipe or default_recipe(kind, network), fixed)
     if not can_suggest(rungs, default.network):
         return Start(default, {DEFAULT: default})
-    given = {k: v for k, v in fixed.items() if k != "system_minutes"}
-    suggested = suggest(corpus, rungs.budgets[-1], fixed=given, tell=tell).settings
+    suggested = suggest(corpus, rungs.budgets[-1], fixed=fixed, tell=tell).settings
     base = suggested if recipe is None else default
     return Start(base, {DEFAULT: default, SUGGEST: suggested})
