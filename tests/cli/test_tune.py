@@ -163,7 +163,8 @@ def test_killed_and_resumed_with_two_workers(
     assert process.returncode == 0, said
     found = records(out)
     assert sorted(found) == list(range(8)) and journal_trials(out) == 8
-    assert {record["state"] for record in found.values()} <= {"COMPLETE", "PRUNED"}
+    able = ("COMPLETE", "PRUNED")
+    assert not [r["user_attrs"] for r in found.values() if r["state"] not in able]
     for trial, record in ended.items():
         assert found[trial] == record
     points = {json.dumps(record["params"]) for record in found.values()}

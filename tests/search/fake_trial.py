@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from keras_rnnlm.files import write_file
 from keras_rnnlm.search.children import (
     leave_interrupts_to_parent,
     specification_of,
@@ -53,7 +54,7 @@ def main() -> None:
     checkpoint = folder / "checkpoint"
     done = int(checkpoint.read_text()) if checkpoint.exists() else 0
     for step in range(done, int(os.environ.get("FAKE_STEPS", "1"))):
-        checkpoint.write_text(str(step))
+        write_file(checkpoint, str(step).encode())  # whole, whenever it is killed
         if stopped.wait(float(os.environ.get("FAKE_SECONDS", "0"))):
             sys.exit(143)
     loss = loss_of(settings)
@@ -67,7 +68,7 @@ def main() -> None:
     }
     log = {"event": "valid", "tokens": 9, "seconds": time.monotonic(), "valid_loss": 1}
     (folder / "training.jsonl").write_text(json.dumps(log) + "\n")
-    (folder / "report.json").write_text(json.dumps(report))
+    write_file(folder / "report.json", json.dumps(report).encode())
 
 
 if __name__ == "__main__":
