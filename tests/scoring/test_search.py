@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.errors import FolderError, InputError
@@ -29,6 +30,7 @@ from keras_rnnlm.scoring.system import (
 )
 from keras_rnnlm.scoring.tuned import Line, Tuned
 from keras_rnnlm.scoring.tuned_files import read_tuned
+from keras_rnnlm.training.train import train
 
 WORDS = ["tea", "sun", "sea", "cat", "dog", "sky", "owl", "fox", "elm", "oak"]
 
@@ -80,10 +82,42 @@ def test_every_line_gains_on_validation_text_and_on_other_text(
     assert test[-1].perplexity < 0.8 * test[0].perplexity
 
 
+def chance(lines: int, seed: int, words: list[str] = WORDS) -> str:
+    """Lines in which no word says anything about the next."""
+    drawn = np.random.default_rng(seed).choice(words, (lines, 6))
+    return "\n".join(" ".join(line) for line in drawn)
+
+
+def test_what_gains_where_it_was_searched_alone_is_left_out(tmp_path: Path) -> None:
+    """A network that knows ten words reads three of them, then all again."""
+    found = Corpus.from_texts(
+        [chance(400, 0)],
+        valid=[f"{chance(200, 1, WORDS[:3])}\n{chance(100, 2)}"],
+        tokenizer="word",
+    )
+    settings = Settings(
+        units=8,
+        layers=1,
+        batch_size=4,
+        steps=7,
+        dropout=0.0,
+        learning_rate=0.02,
+        max_steps=300,
+        validations=1,
+    )
+    train(found, settings, tmp_path / "model")
+    network = load(tmp_path / "model").network
+    assert found.valid is not None
+    tuned = search(Sources(network), found.valid, seconds=4.0)
+    best = min(trial["loss"] for trial in tuned.record["trials"])
+    assert best < tuned.record["losses"]["static"] - 0.1
+    assert [line.name for line in tuned.lines] == ["temperature"]
+
+
 def test_a_gate_is_found_kept_and_used(
     corpus: Corpus, network: RNNLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("keras_rnnlm.scoring.search.LEAST_GATED", 100)
+    monkeypatch.setattr("keras_rnnlm.scoring.mixture_search.LEAST_GATED", 100)
     ngram = NGramModel.fit(corpus.train, corpus.vocabulary_size, 2)
     lm = LanguageModel(network, corpus.tokenizer)
     found = lm.tune_evaluation(corpus.valid, seconds=1.0, ngram=ngram)

@@ -6,17 +6,19 @@
    then of two, the decay, the length of a segment, the rate again, each from the best
    found so far. A trial reads as much of the validation text, from its beginning and in
    order, as lets about a dozen of them fit into the time.
-3. One pass with what was found, on as much as the time left allows, gives the
-   temperature and the cache once more, and EM the weights of all experts.
+3. One pass with what was found, on as much as the time left allows and half as much
+   again as a trial at least, gives the temperature and the cache once more, and EM the
+   weights of all experts.
 
-What does not help is left out, and the record says so. The settings are as good as the
-validation text is like the text they will be used on: it must not be the text that is
-reported.
+What does not help on text that it was not searched on (`held_out`) is left out. The
+settings are as good as the validation text is like the text they will be used on: it
+must not be the text that is reported.
 """
 
 import dataclasses
 import itertools
 import logging
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -30,9 +32,10 @@ from keras_rnnlm.scoring.cache import CacheSettings
 from keras_rnnlm.scoring.climbing import Trials, climb, rates
 from keras_rnnlm.scoring.dynamic import DivergedError, DynamicReader
 from keras_rnnlm.scoring.ensemble import weights_hash
-from keras_rnnlm.scoring.experts import Floats, fit_weights, mix
-from keras_rnnlm.scoring.gate import fit_gate
+from keras_rnnlm.scoring.experts import Floats
+from keras_rnnlm.scoring.held_out import HELD_OUT, LEAST_GAIN, cut_of, holds
 from keras_rnnlm.scoring.learning import DynamicSettings
+from keras_rnnlm.scoring.mixture_search import MixtureSearch
 from keras_rnnlm.scoring.passes import (
     BLOCK,
     PassScores,
@@ -42,9 +45,9 @@ from keras_rnnlm.scoring.passes import (
     run_pass,
 )
 from keras_rnnlm.scoring.protocols import Protocol, segments
-from keras_rnnlm.scoring.system import Experts, Progress, Sources
-from keras_rnnlm.scoring.temperature import GRID, lowest
-from keras_rnnlm.scoring.tuned import CACHE, DROPOUT, GATE, MODEL, NGRAM, Line, Tuned
+from keras_rnnlm.scoring.system import Progress, Sources
+from keras_rnnlm.scoring.temperature import GRID, logs_at, lowest
+from keras_rnnlm.scoring.tuned import Line, Tuned
 
 RATE = 0.64  # where the search begins
 DECAYS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)
@@ -53,11 +56,9 @@ WINDOWS = (100, 500, 2000)
 # Of theta times the mean square of a hidden vector: what theta means depends on it.
 NEARNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
 
-LEAST_GATED = 1000  # predictions to fit a gate on
 LEAST = 2000  # predictions of a trial; fewer tell nothing
 MOST = 100_000  # predictions that any pass of the search looks at
 TRIALS = 12  # that are to fit into the time for them
-_LEAST_GAIN = 1e-4  # nats a token, below which something is left out
 
 _log = logging.getLogger("keras_rnnlm")
 
@@ -115,40 +116,39 @@ class _Search:
             )
         self._caches = self._cache_grid()
         self._trials: list[dict[str, Any]] = []
-        self._losses: dict[str, float] = {}
 
     def run(self) -> Tuned:
         """Search; see the module."""
         self._total = self._within(0.2 * self._seconds)
         static = self._pass(None, GRID, self._total, self._caches)
-        line = Line("temperature", lowest(GRID, static.nats.sum(axis=1)))
-        ladder = [line]
-        dynamic = self._dynamic()
-        scores, most = static, self._total
-        plain = ladder[0].temperature
-        if dynamic is not None:
-            most = self._affordable(dynamic)
-            scores = self._pass(dynamic, GRID, most, self._caches)
-            temperature = lowest(GRID, scores.nats.sum(axis=1))
-            line = Line("dynamic", temperature, dynamic)
-            ladder.append(line)
-            self._losses["dynamic"] = -float(_at(scores, temperature).mean())
-        ladder += self._mixtures(line, scores, most)
+        plain = _line_of(static, self._total)
+        found = self._dynamic(static)
+        line, scores = found or (plain, static)
+        most = scores.nats.shape[1]
+        mixtures = MixtureSearch(
+            self._sources, self._text, line, scores, self._passes, self._progress
+        )
+        mixtures.run(self._caches)
+        ladder = [plain, *mixtures.lines] if found else mixtures.lines
         # Over the predictions that all lines were compared on.
-        self._losses["static"] = float(static.nats[GRID.index(1.0), :most].mean())
-        self._losses["temperature"] = -float(_at(static, plain)[:most].mean())
+        losses = {
+            "static": float(static.nats[GRID.index(1.0), :most].mean()),
+            plain.name: -float(_logs(static, plain, most).mean()),
+            line.name: -float(_logs(scores, line, most).mean()),
+            **mixtures.losses,
+        }
         return Tuned(
             tuple(ladder),
             weights_hash(self._sources.network),
             {
                 "text_sha256": self._text.sha256,
                 "predictions": self._total,
-                "predictions_with_dynamic": most if dynamic else 0,
+                "predictions_with_dynamic": most if found else 0,
                 "seconds": round(time.monotonic() - self._begun, 1),
-                "losses": self._losses,
+                "losses": losses,
                 "trials": self._trials,
             },
-            self._sources.scale if dynamic and dynamic.scaled else None,
+            self._sources.scale if line.dynamic and line.dynamic.scaled else None,
             self._sources.ngram,
         )
 
@@ -207,15 +207,42 @@ class _Search:
 
     # -- dynamic evaluation ---------------------------------------------------------
 
-    def _dynamic(self) -> DynamicSettings | None:
-        """Search dynamic evaluation; None if it does not help."""
+    def _dynamic(self, static: PassScores) -> tuple[Line, PassScores] | None:
+        """Search dynamic evaluation; return its line and a pass with it.
+
+        None if it does not help, or not where it was not searched: what learns best
+        from a short text may learn too fast for a longer one, so the best settings are
+        tried at a quarter of their rate before all is given up.
+
+        Args:
+            static: The pass without it.
+        """
+        best = self._best_dynamic()
+        if best is None:
+            return None
+        for settings in (best, dataclasses.replace(best, rate=best.rate / 4)):
+            most = self._affordable(settings)
+            try:
+                scores = self._pass(settings, GRID, most, self._caches)
+            except DivergedError:
+                continue
+            cut = cut_of(most)
+            gains = _logs(scores, _line_of(scores, cut, settings), most)
+            gains -= _logs(static, _line_of(static, cut), most)
+            if holds(gains[cut:]):
+                return _line_of(scores, most, settings), scores
+        _log.info("Dynamic evaluation did not hold on text it was not searched on.")
+        return None
+
+    def _best_dynamic(self) -> DynamicSettings | None:
+        """Return the best settings of some trials; None if none of them helps."""
         scaled = self._sources.scale is not None
         until = time.monotonic() + 0.6 * self._left()
         usual = DynamicSettings(rate=RATE, scaled=scaled)
         first, speed = self._first_form(usual)
         forms = [first, dataclasses.replace(first, scaled=False)][: 1 + scaled]
         most = int(speed * (until - time.monotonic()) / TRIALS)
-        most = min(max(most, LEAST), self._total)
+        most = min(max(most, LEAST), cut_of(self._total))
         loss_of = Trials(self._loss_of_trial, until).loss
         static = self._pass(None, (1.0,), most).nats.mean()
 
@@ -231,7 +258,7 @@ class _Search:
         lengths = [_with_segment(best, n) for n in quick]
         best = climb(lengths, quick.index(best.segment), gain)
         best = climb(rates(best), 6, gain)
-        if gain(best) < _LEAST_GAIN:
+        if gain(best) < LEAST_GAIN:
             _log.info("Dynamic evaluation did not help on the validation text.")
             return None
         return best
@@ -276,105 +303,23 @@ class _Search:
         ]
         most = int(0.5 * min(speeds) * self._left())
         used = max(int(trial["predictions"]) for trial in self._trials)
-        return min(max(most, used), self._total)
+        return min(max(most, math.ceil(used / (1 - HELD_OUT))), self._total)
 
     def _left(self) -> float:
         return max(self._seconds - (time.monotonic() - self._begun), 0.0)
 
-    # -- mixtures -------------------------------------------------------------------
 
-    def _mixtures(self, line: Line, scores: PassScores, most: int) -> list[Line]:
-        """Return the lines above the network's own, each with one expert more."""
-        experts = {MODEL: _at(scores, line.temperature)}
-        ladder: list[Line] = []
-        extra = self._others(line, most)
-
-        def add(name: str, found: dict[str, Floats], **settings: Any) -> None:
-            nonlocal line
-            names = [*experts, *found]
-            arrays = [*experts.values(), *found.values()]
-            weights = fit_weights(arrays)
-            mixed = mix(arrays, weights.tolist())
-            if (mixed - _mixed(experts, line)).mean() < _LEAST_GAIN:
-                _log.info("%s did not help on the validation text.", name)
-                return
-            experts.update(found)
-            shares = dict(zip(names, weights.tolist(), strict=True))
-            line = dataclasses.replace(line, name=name, weights=shares, **settings)
-            ladder.append(line)
-            self._losses[name] = -float(mixed.mean())
-
-        if DROPOUT in extra:
-            add(DROPOUT, {DROPOUT: extra[DROPOUT]}, passes=self._passes)
-        members = {n: p for n, p in extra.items() if n.startswith("member:")}
-        if members:
-            add("ensemble", members)
-        best = self._best_cache(experts, scores)
-        add(CACHE, {CACHE: scores.caches[best]}, cache=self._caches[best])
-        if NGRAM in extra:
-            add(NGRAM, {NGRAM: extra[NGRAM]})
-        if ladder and most >= LEAST_GATED:
-            ladder += self._gated(ladder[-1], list(experts.values()), most)
-        return ladder
-
-    def _gated(self, line: Line, arrays: list[Floats], most: int) -> list[Line]:
-        """Return a line whose weights are predicted, if that helps on a held-out tail.
-
-        Args:
-            line: The last line before it.
-            arrays: Its experts, in the order of its weights.
-            most: Predictions that they have.
-        """
-        source = Experts(self._sources, self._text, [], most=most)
-        features = source.features(line)
-        fit = fit_gate(arrays, features)
-        if fit.constant_loss - fit.loss < _LEAST_GAIN:
-            _log.info("A gate did not help on the validation text.")
-            return []
-        self._losses[GATE] = -float(fit.gate.mix(arrays, features).mean())
-        return [dataclasses.replace(line, name=GATE, gate=fit.gate.to_dict())]
-
-    def _best_cache(self, experts: dict[str, Floats], scores: PassScores) -> int:
-        """Return the place of the cache that gains most beside the network."""
-        losses = []
-        for found in scores.caches:
-            pair = [experts[MODEL], found]
-            losses.append(-mix(pair, fit_weights(pair).tolist()).mean())
-        return int(np.argmin(losses))
-
-    def _others(self, line: Line, most: int) -> dict[str, Floats]:
-        """Return the experts that need no pass of the network itself."""
-        names = [member.name for member in self._sources.members]
-        if self._sources.ngram is not None:
-            names.append(NGRAM)
-        if self._passes:
-            names.append(DROPOUT)
-        if not names:
-            return {}
-        share = {name: 1 / len(names) for name in names}
-        wanted = dataclasses.replace(line, weights=share, passes=self._passes)
-        experts = Experts(self._sources, self._text, [wanted], self._progress, most)
-        return experts.of(wanted)[0]
+def _line_of(
+    scores: PassScores, most: int, dynamic: DynamicSettings | None = None
+) -> Line:
+    """Return the line of a pass with the temperature that its beginning asks for."""
+    temperature = lowest(GRID, scores.nats[:, :most].sum(axis=1))
+    name = "temperature" if dynamic is None else "dynamic"
+    return Line(name, temperature, dynamic)
 
 
-def _at(scores: PassScores, temperature: float) -> Floats:
-    """Return log-probabilities at a temperature between those of the grid.
-
-    On the parabola through the three nearest points, close enough for weights.
-    """
-    near = np.argsort(np.abs(np.array(GRID) - temperature))[:3]
-    x = np.array(GRID)[near]
-    result = np.zeros(scores.nats.shape[1])
-    for i, place in enumerate(near):
-        others = np.delete(x, i)
-        share = np.prod((temperature - others) / (x[i] - others))
-        result -= share * scores.nats[place]
-    return result
-
-
-def _mixed(experts: dict[str, Floats], line: Line) -> Floats:
-    names = [name for name in line.weights if name in experts]
-    return mix([experts[n] for n in names], [line.weights[n] for n in names])
+def _logs(scores: PassScores, line: Line, most: int) -> Floats:
+    return logs_at(line.temperature, GRID, scores.nats[:, :most])
 
 
 def _with_segment(form: DynamicSettings, segment: int) -> DynamicSettings:

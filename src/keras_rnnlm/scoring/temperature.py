@@ -83,3 +83,26 @@ def lowest(temperatures: Sequence[float], nats: NDArray[np.float64]) -> float:
     if curve[0] <= 0:
         return float(x[1])
     return float(np.clip(x[1] - curve[1] / (2 * curve[0]), x[0], x[2]))
+
+
+def logs_at(
+    temperature: float, temperatures: Sequence[float], nats: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return log-probabilities at a temperature between those that were tried.
+
+    On the parabola through the three nearest points, close enough to fit weights on.
+
+    Args:
+        temperature: Wanted.
+        temperatures: (K,) tried, three or more.
+        nats: (K, predictions) at each.
+    """
+    tried = np.asarray(temperatures)
+    near = np.argsort(np.abs(tried - temperature))[:3]
+    x = tried[near]
+    result = np.zeros(nats.shape[1])
+    for i, place in enumerate(near):
+        others = np.delete(x, i)
+        share = np.prod((temperature - others) / (x[i] - others))
+        result -= share * nats[place]
+    return result

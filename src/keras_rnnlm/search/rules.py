@@ -114,10 +114,6 @@ MIDDLE = {"sgd": 10.0, "adam": 0.01}
 SHARE = {"sgd": 20.0, "adam": 0.1}
 """Best rate of the sweeps as a multiple of that at which a range test has its lowest
 loss. With clipping that one says little of plain SGD, and is of one text."""
-RATE_REASONS = {
-    "sgd": "The highest rate that ended well in the sweeps, whatever the width.",
-    "adam": "The wider a network, the lower the rate that ended best in the sweeps.",
-}
 
 
 def learning_rate(vocabulary_size: int, width: int, optimizer: str) -> float:
@@ -134,6 +130,20 @@ def learning_rate(vocabulary_size: int, width: int, optimizer: str) -> float:
         return 0.016
     rate = 0.006 * math.sqrt(512 / width)
     return round(min(max(rate, 0.003), 0.012), 4)
+
+
+def rate_reason(vocabulary_size: int, optimizer: str) -> str:
+    """Return why `learning_rate` is what it is.
+
+    Args:
+        vocabulary_size: Number of token ids.
+        optimizer: `sgd` or `adam`.
+    """
+    if optimizer == "sgd":
+        return "The highest rate that ended well in the sweeps, whatever the width."
+    if kind_of(vocabulary_size) == "many":
+        return "The highest rate of the sweeps ended best."
+    return "In the sweeps rates from 0.003 to 0.012 ended near each other."
 
 
 def rate_of_range_test(lowest: float, optimizer: str) -> float:

@@ -145,7 +145,7 @@ def suggest(
         )
     else:
         rate = rules.learning_rate(size, units, optimizer)
-        reason = rules.of_optimizer(rules.RATE_REASONS, optimizer)
+        reason = rules.rate_reason(size, optimizer)
     picked.add({"learning_rate": rate}, reason)
     picked.add(
         {"validations": 2 if minutes < 5 else 5},
