@@ -27,7 +27,14 @@ DOCS = (ROOT / "docs" / "choosing.md", ROOT / "docs" / "choosing.zh-CN.md")
 
 Run = dict[str, Any]
 
-_BASE = {"cell": "lstm", "units": 256, "layers": 1, "embedding": None, "share": 1.0}
+_BASE = {
+    "cell": "lstm",
+    "units": 256,
+    "layers": 1,
+    "embedding": None,
+    "tie_weights": "true",
+    "share": 1.0,
+}
 BASES: Mapping[str, Run] = MappingProxyType(
     {
         "ptb": {
@@ -53,6 +60,8 @@ BASES: Mapping[str, Run] = MappingProxyType(
         },
     }
 )
+_UNSAID = {name: _BASE[name] for name in ("cell", "embedding", "tie_weights")}
+"""What the line of a run may leave out."""
 CELLS = ("simple_rnn", "mgu", "gru", "lstm")
 WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -65,6 +74,7 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "passes": {"zh": "遍数"},
         "cell": {"zh": "单元类型"},
         "embedding": {"en": "vectors", "zh": "词向量宽度"},
+        "tie_weights": {"en": "tied", "zh": "共享输出矩阵"},
         "diverged": {"zh": "发散"},
         "minutes": {"zh": "分钟"},
     }
@@ -104,6 +114,19 @@ VIEWS: Mapping[str, View] = MappingProxyType(
         "layers-3": View(
             "layers", ("units", "learning_rate"), minutes=3, of_text=_LONGER
         ),
+        "rates-3": View(
+            "learning_rate",
+            ("cell", "units", "optimizer"),
+            minutes=3,
+            of_text=_LONGER,
+        ),
+        "units-3": View("units", ("cell", "learning_rate"), minutes=3, of_text=_LONGER),
+        "tied-3": View(
+            "tie_weights",
+            ("cell", "units", "learning_rate"),
+            minutes=3,
+            of_text=_LONGER,
+        ),
         "vectors": View("embedding", fixed={"units": 512}),
     }
 )
@@ -141,7 +164,7 @@ def runs(folder: Path) -> list[Run]:
             for item in run["set"]:  # all that is known of a run that diverged
                 name, _, value = item.partition("=")
                 run.setdefault(name, _number(value))
-            found.append({"embedding": None, "cell": "lstm", **run})
+            found.append({**_UNSAID, **run})
     return found
 
 

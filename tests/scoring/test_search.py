@@ -14,13 +14,16 @@ from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.errors import FolderError, InputError
 from keras_rnnlm.language_model import LanguageModel, load
 from keras_rnnlm.models.rnn_lm import RNNLM
+from keras_rnnlm.scoring.cache import CacheSettings
 from keras_rnnlm.scoring.climbing import climb
 from keras_rnnlm.scoring.ensemble import Member, weights_hash
 from keras_rnnlm.scoring.gate import Gate, fit_gate
 from keras_rnnlm.scoring.gate_features import network_features
 from keras_rnnlm.scoring.gradient_scale import measure_scale
 from keras_rnnlm.scoring.learning import DynamicSettings
+from keras_rnnlm.scoring.mixture_search import MixtureSearch
 from keras_rnnlm.scoring.ngram import NGramModel
+from keras_rnnlm.scoring.passes import StaticReader, run_pass
 from keras_rnnlm.scoring.search import SEGMENTS, search
 from keras_rnnlm.scoring.system import (
     PROJECTIONS,
@@ -28,6 +31,7 @@ from keras_rnnlm.scoring.system import (
     Sources,
     evaluate_lines,
 )
+from keras_rnnlm.scoring.temperature import GRID
 from keras_rnnlm.scoring.tuned import Line, Tuned
 from keras_rnnlm.scoring.tuned_files import read_tuned
 from keras_rnnlm.training.train import train
@@ -69,7 +73,6 @@ def test_every_line_gains_on_validation_text_and_on_other_text(
 ) -> None:
     names = [line.name for line in tuned.lines]
     assert names[:2] == ["temperature", "dynamic"]
-    assert set(names) >= {"cache"}
     losses = [tuned.record["losses"][name] for name in ["static", *names]]
     assert losses == sorted(losses, reverse=True)
     assert tuned.record["trials"]
@@ -80,6 +83,27 @@ def test_every_line_gains_on_validation_text_and_on_other_text(
         assert report.seconds > 0
     test = evaluate_lines(sources, corpus.test, [Line("static"), *tuned.lines])
     assert test[-1].perplexity < 0.8 * test[0].perplexity
+
+
+def test_experts_that_hold_are_mixed_in_one_by_one(
+    corpus: Corpus, network: RNNLM
+) -> None:
+    """Three words at a time: a cache knows which, the network does not."""
+    assert corpus.valid is not None
+    caches = [CacheSettings(100, theta) for theta in (0.01, 1.0)]
+    scores = run_pass(StaticReader(network, GRID), network, corpus.valid, caches)
+    bigrams = NGramModel.fit(corpus.train, corpus.vocabulary_size, 2)
+    sources = Sources(network, ngram=bigrams)
+    alone = Line("temperature", 1.0)
+    found = MixtureSearch(sources, corpus.valid, alone, scores, 0, None)
+    found.run(caches)
+    names = [line.name for line in found.lines]
+    assert names[:2] == ["temperature", "cache"]
+    assert list(found.losses) == names[1:]
+    mixed = found.lines[-1]
+    assert mixed.cache in caches and sum(mixed.weights.values()) == pytest.approx(1)
+    (report,) = evaluate_lines(sources, corpus.valid, [mixed])
+    assert report.figures["loss"] == pytest.approx(found.losses[mixed.name], abs=1e-6)
 
 
 def chance(lines: int, seed: int, words: list[str] = WORDS) -> str:
