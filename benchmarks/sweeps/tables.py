@@ -120,13 +120,6 @@ VIEWS: Mapping[str, View] = MappingProxyType(
             minutes=3,
             of_text=_LONGER,
         ),
-        "units-3": View("units", ("cell", "learning_rate"), minutes=3, of_text=_LONGER),
-        "tied-3": View(
-            "tie_weights",
-            ("cell", "units", "learning_rate"),
-            minutes=3,
-            of_text=_LONGER,
-        ),
         "vectors": View("embedding", fixed={"units": 512}),
     }
 )

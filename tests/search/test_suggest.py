@@ -23,6 +23,14 @@ def corpus():
 
 
 @pytest.fixture(scope="module")
+def words():
+    """More different words than there are letters of alphabets."""
+    rows = np.arange(1500).reshape(100, 15)
+    lines = [" ".join(f"w{number}" for number in row) for row in rows]
+    return Corpus.from_texts(lines * 3, lines[:10], tokenizer="word")
+
+
+@pytest.fixture(scope="module")
 def suggestion(corpus):
     return suggest(corpus, 0.5, seconds=0.05)
 
@@ -149,7 +157,7 @@ def test_other_optimizers_have_a_rate_too(corpus, optimizer):
     found = suggest(corpus, 0.5, fixed=fixed, seconds=0.05)
     known = "sgd" if optimizer == "SGD" else "adam"
     assert found.settings.learning_rate == rules.learning_rate(
-        corpus.vocabulary_size, 16, known
+        corpus.vocabulary_size, 16, known, found.settings.cell, 0
     )
 
 
@@ -158,3 +166,40 @@ def test_tokens_are_those_of_the_layers_that_were_chosen(corpus):
     assert found.settings.layers == 2
     each = found.cost.seconds(found.settings, corpus.vocabulary_size)
     assert found.tokens * each < 60 * 5.0
+
+
+@pytest.mark.parametrize(
+    ("size", "optimizer", "cell", "updates", "rate"),
+    [
+        (10_000, "sgd", "gru", 9000, 20.0),
+        (10_000, "sgd", "lstm", 9000, 60.0),
+        (6_000, "adam", "gru", 0, 0.016),
+        (6_000, "adam", "gru", 1800, 0.016),
+        (6_000, "adam", "gru", 8000, 0.004),
+        (6_000, "adam", "gru", 1e9, 0.002),
+        (65, "adam", "lstm", 9000, 0.006),
+    ],
+)
+def test_rates_are_those_of_the_cell_the_text_and_the_time(
+    size: int, optimizer: str, cell: str, updates: float, rate: float
+) -> None:
+    assert rules.learning_rate(size, 512, optimizer, cell, updates) == rate
+    assert rules.rate_reason(size, optimizer, cell).endswith(".")
+
+
+def test_cells_by_the_number_of_tokens() -> None:
+    assert [rules.cell(size) for size in (65, 10_000)] == ["lstm", "gru"]
+
+
+def test_words_have_a_gru_at_its_own_rate(words):
+    found = suggest(words, 0.5, fixed={"units": 16}, seconds=0.05).settings
+    assert (found.cell, found.optimizer, found.learning_rate) == ("gru", "sgd", 20.0)
+    given = {"units": 16, "cell": "lstm"}
+    found = suggest(words, 0.5, fixed=given, seconds=0.05).settings
+    assert (found.cell, found.learning_rate) == ("lstm", 60.0)
+
+
+def test_a_network_without_recurrence_has_no_cell(words):
+    found = suggest(words, 0.5, fixed={"network": "transformer"}, seconds=0.05)
+    assert found.settings.network == "transformer"
+    assert not any("cell" in choice.settings for choice in found.choices)

@@ -111,6 +111,9 @@ def suggest(
     picked = _Picked(fixed, {"minutes": minutes, "layers": 1})
     given = _lower(fixed.get("optimizer"))
     picked.add(rules.base(size, facts.kind, given), _kind_reason(facts, given))
+    if picked.value("network") == "rnn":
+        chosen = rules.cell(size)
+        picked.add({"cell": chosen}, rules.CELL_REASONS[chosen])
     picked.add({"batch_size": rules.lanes(size, facts.tokens, 0.0)}, "")
     cost = _measured(corpus, picked, seconds, tell)
     held_out = sum(
@@ -144,8 +147,10 @@ def suggest(
             f"{rules.of_optimizer(rules.SHARE, optimizer):g} times that."
         )
     else:
-        rate = rules.learning_rate(size, units, optimizer)
-        reason = rules.rate_reason(size, optimizer)
+        cell = picked.value("cell")
+        updates = seen / (picked.value("batch_size") * picked.value("steps"))
+        rate = rules.learning_rate(size, units, optimizer, cell, updates)
+        reason = rules.rate_reason(size, optimizer, cell)
     picked.add({"learning_rate": rate}, reason)
     picked.add(
         {"validations": 2 if minutes < 5 else 5},
@@ -271,10 +276,6 @@ def _add_depth(picked: _Picked, passes: float) -> None:
             if deep
             else "a second layer costs more updates than it is worth."
         ),
-    )
-    picked.add(
-        {"cell": "lstm"},
-        "In runs of three minutes the LSTM was ahead of the GRU on every text.",
     )
 
 
