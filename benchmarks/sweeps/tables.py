@@ -74,7 +74,6 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "passes": {"zh": "遍数"},
         "cell": {"zh": "单元类型"},
         "embedding": {"en": "vectors", "zh": "词向量宽度"},
-        "tie_weights": {"en": "tied", "zh": "共享输出矩阵"},
         "diverged": {"zh": "发散"},
         "minutes": {"zh": "分钟"},
     }
