@@ -22,7 +22,8 @@ def two_experts(n: int = 4000, seed: int = 0) -> tuple[list[np.ndarray], np.ndar
 def test_the_gate_learns_whom_to_trust_where() -> None:
     experts, x = two_experts()
     fit = fit_gate(experts, x)
-    assert fit.held_out == 1000
+    assert fit.gains.shape == (4000 // 3,)
+    assert fit.gains.mean() == pytest.approx(fit.constant_loss - fit.loss)
     assert fit.loss < fit.constant_loss - 0.3
     fresh, y = two_experts(seed=1)
     gated = fit.gate.mix(fresh, y).mean()
@@ -31,6 +32,17 @@ def test_the_gate_learns_whom_to_trust_where() -> None:
     weights = np.exp(fit.gate.log_weights(np.array([[5.0, -40], [1.0, -40]])))
     assert weights[0, 0] > 0.9
     assert weights[0, 1] < 0.1
+
+
+def test_what_a_gate_is_worth_is_of_text_it_was_not_fitted_on() -> None:
+    experts, x = two_experts(300)
+    fit = fit_gate(experts, x, strengths=[1e-3])
+    first = [expert[:200] for expert in experts]
+    last = [expert[200:] for expert in experts]
+    gate = minimise_loss(np.stack(first), x[:200], 1e-3)
+    np.testing.assert_allclose(fit.logs, gate.mix(last, x[200:]))
+    constant = mix(last, fit_weights(first).tolist())
+    np.testing.assert_allclose(fit.constant_logs, constant)
 
 
 def test_the_least_loss_is_that_of_a_grid() -> None:
@@ -119,8 +131,8 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         fit_gate([experts[0], experts[1][:50]], x)
     with pytest.raises(InputError, match="finite"):
         fit_gate(experts, np.where(x > 3, np.inf, x))
-    with pytest.raises(ValueError, match="held_out between 0 and 1"):
-        fit_gate(experts, x, held_out=1.0)
+    with pytest.raises(ValueError, match="a strength at least"):
+        fit_gate(experts, x, strengths=())
     gate = fit_gate(experts, x).gate
     with pytest.raises(InputError, match=r"\(predictions, 2\), received \(100, 1\)"):
         gate.log_weights(x[:, :1])

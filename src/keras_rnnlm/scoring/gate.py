@@ -15,7 +15,6 @@ of A; m and s are the mean and the deviation of x there. The search is that of L
 best without features (`experts.fit_weights`), so that on that text it never ends worse.
 """
 
-import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,9 +24,9 @@ import numpy as np
 
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.scoring.experts import Floats, fit_weights, mix
+from keras_rnnlm.scoring.held_out import cut_of
 
 STRENGTHS = (1e-4, 1e-3, 1e-2)  # of the penalty on A, weakest first
-HELD_OUT = 0.25
 
 _ROUNDS = 200
 _MEMORY = 10
@@ -102,20 +101,35 @@ class Gate:
 class GateFit:
     """A gate and what it is worth on text that it was not fitted on.
 
+    That text is the tail of the validation text (`held_out`): while the gate was judged
+    there, nothing was fitted on it but the choice of the penalty.
+
     Attributes:
         gate: Fitted on all of the validation text, with the penalty that did best.
         strength: That penalty, l2.
-        held_out: Number of predictions at the end of the validation text that the two
-            figures are of; while they were made, nothing was fitted on these.
-        loss: Nats a token of the gated mixture there.
-        constant_loss: Nats a token of the best mixture with constant weights there.
+        logs: (tail,) natural-log probabilities of the gated mixture.
+        constant_logs: (tail,) those of the best mixture with constant weights.
     """
 
     gate: Gate
     strength: float
-    held_out: int
-    loss: float
-    constant_loss: float
+    logs: Floats
+    constant_logs: Floats
+
+    @property
+    def gains(self) -> Floats:
+        """Nats that the gate saves on each token of the tail, (tail,)."""
+        return self.logs - self.constant_logs
+
+    @property
+    def loss(self) -> float:
+        """Nats a token of the gated mixture on the tail."""
+        return -float(self.logs.mean())
+
+    @property
+    def constant_loss(self) -> float:
+        """Nats a token of the mixture with constant weights on the tail."""
+        return -float(self.constant_logs.mean())
 
 
 def fit_gate(
@@ -123,7 +137,6 @@ def fit_gate(
     features: Floats,
     *,
     strengths: Sequence[float] = STRENGTHS,
-    held_out: float = HELD_OUT,
 ) -> GateFit:
     """Fit a gate on a validation text, and say what it is worth.
 
@@ -134,35 +147,30 @@ def fit_gate(
         experts: Natural-log probabilities (predictions,) of each expert.
         features: (predictions, features) what is known before each token.
         strengths: Penalties to choose from.
-        held_out: Share of the text that is the tail.
 
     Raises:
         InputError: If the text is too short, a feature is not finite, or all experts
             give some token the probability 0.
-        ValueError: If `held_out` is not between 0 and 1, or no penalty is given.
+        ValueError: If no penalty is given.
     """
-    if not 0 < held_out < 1 or not strengths:
-        raise ValueError(
-            "Expected held_out between 0 and 1 and a strength at least, received "
-            f"{held_out} and {list(strengths)}."
-        )
+    if not strengths:
+        raise ValueError("Expected a strength at least, received none.")
     x = _checked(features)
     logs = _stacked(experts, len(x))
-    cut = math.ceil((1 - held_out) * len(x))
+    cut = cut_of(len(x))
     if cut < 2 or cut >= len(x):
         raise InputError(
             "Expected a validation text with more than a few tokens to fit weights "
             f"on, received {len(x)} predictions. Give a longer text."
         )
-    tail, rest = logs[:, cut:], logs[:, :cut]
-    constant = -float(mix(list(tail), fit_weights(list(rest)).tolist()).mean())
-    losses = {}
-    for strength in strengths:
-        gate = minimise_loss(rest, x[:cut], strength)
-        losses[strength] = -float(gate.mix(list(tail), x[cut:]).mean())
-    best = min(losses, key=lambda strength: losses[strength])
-    gate = minimise_loss(logs, x, best)
-    return GateFit(gate, best, len(x) - cut, losses[best], constant)
+    tail, rest = list(logs[:, cut:]), logs[:, :cut]
+    constant = mix(tail, fit_weights(list(rest)).tolist())
+    gated = {
+        strength: minimise_loss(rest, x[:cut], strength).mix(tail, x[cut:])
+        for strength in strengths
+    }
+    best = max(gated, key=lambda strength: gated[strength].mean())
+    return GateFit(minimise_loss(logs, x, best), best, gated[best], constant)
 
 
 def minimise_loss(logs: Floats, features: Floats, strength: float) -> Gate:

@@ -11,7 +11,7 @@ from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.scoring.cache import CacheSettings
 from keras_rnnlm.scoring.experts import Floats, fit_weights, mix
 from keras_rnnlm.scoring.gate import fit_gate
-from keras_rnnlm.scoring.held_out import LEAST_GAIN, cut_of, holds
+from keras_rnnlm.scoring.held_out import cut_of, holds
 from keras_rnnlm.scoring.passes import PassScores
 from keras_rnnlm.scoring.system import Experts, Progress, Sources
 from keras_rnnlm.scoring.temperature import GRID, logs_at
@@ -98,12 +98,12 @@ class MixtureSearch:
         return mix([logs[self._cut :] for logs in experts.values()], weights.tolist())
 
     def _add_gate(self) -> None:
-        """Let the weights be predicted, if that helps on a held-out tail."""
+        """Let the weights be predicted, if that holds."""
         line, arrays = self.lines[-1], list(self._experts.values())
         source = Experts(self._sources, self._text, [], most=self._most)
         features = source.features(line)
         fit = fit_gate(arrays, features)
-        if fit.constant_loss - fit.loss < LEAST_GAIN:
+        if not holds(fit.gains):
             _log.info("A gate did not help on the validation text.")
             return
         self.losses[GATE] = -float(fit.gate.mix(arrays, features).mean())
