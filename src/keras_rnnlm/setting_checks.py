@@ -9,6 +9,13 @@ from typing import Any
 from keras_rnnlm.errors import ConfigError, nearest
 from keras_rnnlm.setting_values import check_range, impossible
 
+OF_OUTPUT = {
+    "output_cutoffs": "adaptive",
+    "output_samples": "sampled",
+    "mixtures": "mixture",
+    "mixture_dropout": "mixture",
+}
+"""Settings that one kind of output has, and no other."""
 NORMALIZATIONS = ("nfc", "nfkc", "accents", "quotes", "digits", "zeros")
 """Names that `vectors_normalize` takes; `data.vector_words` says what they do."""
 
@@ -34,12 +41,7 @@ def check_output(settings: Any) -> None:
             "Setting 'output' = adaptive has matrices of its own, of several "
             "widths; received tie_weights = true. Set tie_weights=false."
         )
-    for name, owner in (
-        ("output_cutoffs", "adaptive"),
-        ("output_samples", "sampled"),
-        ("mixtures", "mixture"),
-        ("mixture_dropout", "mixture"),
-    ):
+    for name, owner in OF_OUTPUT.items():
         if getattr(settings, name) is not None and settings.output != owner:
             raise ConfigError(
                 f"Setting '{name}' goes with output={owner}; received "

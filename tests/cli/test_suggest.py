@@ -46,6 +46,8 @@ def test_json(text, capsys):
         (["--set", "network=transformer"], "rnnlm tune"),
         (["--set", "unit=3"], "units"),
         (["--out", "recipe.txt"], ".toml"),
+        (["--set", "system_minutes=1"], "part of 'minutes'"),
+        (["--range-test", "a.png", "--set", "learning_rate=1"], "Leave one of them"),
     ],
 )
 def test_what_cannot_be_is_refused(text, capsys, arguments, words):

@@ -232,6 +232,27 @@ def test_a_search(real: Path, english_file: Path, tmp_path: Path) -> None:
     assert json.loads(told)["valid"]["loss"] == pytest.approx(best["loss"], rel=1e-6)
 
 
+def test_what_is_not_said_again_is_as_it_was_begun(
+    english_file: Path, tmp_path: Path
+) -> None:
+    """Fake trainings; the rungs are those of the folder unless others are asked for."""
+    out = ["--out", str(tmp_path / "out")]
+    for options in (
+        ["--trials", "1", "--trial-steps", "8", "--rungs", "2", "--factor", "4"],
+        ["--trials", "2", "--resume"],
+        ["--trials", "3", "--resume", "--rungs", "2"],
+        ["--minutes", "1", "--trials", "4", "--resume", "--factor", "4"],
+    ):
+        process = fake(command(english_file, *options, *out), steps=1)
+        _, said = said_by(process)
+        assert process.returncode == 0, said
+    other = command(english_file, "--trials", "5", "--resume", "--trial-steps", "9")
+    process = fake([*other, *out], steps=1)
+    _, said = said_by(process)
+    assert process.returncode == 2
+    assert "has settings max_steps=8; this command asks for 9" in said
+
+
 @pytest.mark.slow
 def test_a_search_begins_with_what_suggest_proposes(
     english_file: Path, tmp_path: Path

@@ -124,6 +124,30 @@ def test_lanes_have_windows(tokens):
     assert lanes == 1 or tokens / lanes >= 4 * 32
 
 
+@pytest.mark.parametrize(
+    ("size", "fixed"),
+    [
+        (10_000, {"output": "full"}),
+        (10_000, {"output": "mixture"}),
+        (10_000, {"output": "adaptive", "tie_weights": False}),
+        (65, {"mode": "sentence"}),
+    ],
+)
+def test_what_does_not_go_with_the_given_is_not_chosen(size, fixed):
+    chosen = rules.base(size, "word", fixed)
+    assert not {"output", "output_samples", "state_reset"} & set(chosen)
+    Settings.from_dict({**chosen, **fixed})
+
+
+def test_time_for_the_system_is_not_for_training(corpus):
+    fixed = {"units": 64, "system_minutes": 4.0}
+    found = suggest(corpus, 5.0, fixed=fixed, seconds=0.05)
+    each = found.cost.seconds(found.settings, corpus.vocabulary_size)
+    assert found.tokens * each < 60
+    with pytest.raises(ConfigError, match="part of 'minutes'"):
+        suggest(corpus, 4.0, fixed=fixed, seconds=0.05)
+
+
 def test_a_line_through_two_widths(corpus):
     settings = Settings(layers=1)
     cost = cost_between(corpus, settings, (128, 384), (20_000.0, 5_000.0))

@@ -24,7 +24,13 @@ from keras_rnnlm.search.rungs import make_rungs
 from keras_rnnlm.search.space import parse_search
 from keras_rnnlm.search.study import FAILURE, SAME, State
 from keras_rnnlm.search.trial_records import read_records
-from keras_rnnlm.search.tune import Limits, SilentWatcher, Tuning, tune
+from keras_rnnlm.search.tune import (
+    Limits,
+    SilentWatcher,
+    Tuning,
+    check_limits,
+    tune,
+)
 from keras_rnnlm.search.tune_corpus import read_corpus, write_corpus
 from keras_rnnlm.search.tune_plan import TunePlan, make_tune_plan
 from tests.conftest import CHECKOUT
@@ -292,6 +298,9 @@ def test_time_that_leaves_no_room(corpus: Corpus, tmp_path: Path) -> None:
     plan = make_tune_plan(corpus, BASE, space, make_rungs(minutes=3))
     with pytest.raises(ConfigError, match="--minutes 6 leaves no room: 2 final runs"):
         tune(corpus, plan, tmp_path / "out", Limits(minutes=6))
+    with pytest.raises(ConfigError, match="take 6.33 and 20 s are over"):
+        check_limits(plan.rungs, 2, Limits(minutes=6.5), gone=20)
+    check_limits(plan.rungs, 2, Limits(minutes=6.5), gone=10)
     with pytest.raises(ConfigError, match="needs an end"):
         tune(corpus, plan, tmp_path / "out", Limits())
     with pytest.raises(ConfigError, match="--workers"):

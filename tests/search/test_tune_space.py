@@ -78,7 +78,7 @@ def test_a_recipe_is_in_its_own_space(recipe: str, tokenizer: str) -> None:
     base = Settings.from_recipe(recipe)
     space = default_space(base, tokenizer)
     point = point_of(base, space)
-    assert point is not None
+    assert all(value in space[key] for key, value in point.items())
     assert settings_at(base, point) == base
     assert {"units", "layers", "learning_rate", "dropout"} <= set(space)
     assert ("cell" in space) == (base.network == "rnn")
@@ -90,7 +90,7 @@ def test_a_recipe_is_in_its_own_space(recipe: str, tokenizer: str) -> None:
 def test_default_spaces_hold_any_sizes(units: int, layers: int) -> None:
     base = Settings(units=units, layers=layers)
     space = default_space(base, "word")
-    assert point_of(base, space) is not None
+    assert all(v in space[k] for k, v in point_of(base, space).items())
     units_range = space["units"]
     assert isinstance(units_range, Range) and units_range.low >= 1
     for value in (units_range.low, units_range.high):
@@ -99,12 +99,18 @@ def test_default_spaces_hold_any_sizes(units: int, layers: int) -> None:
 
 def test_outside_of_the_space() -> None:
     space = parse_search(["units=8:32", "cell=gru,qrnn"], BASE)
-    assert point_of(BASE, space) is None
-    assert point_of(BASE.replace(units=32, cell="gru"), space) == {
-        "units": 32,
-        "cell": "gru",
-    }
+    point = point_of(BASE.replace(units=32), space)
+    assert point == {"units": 32, "cell": "lstm"}
+    assert point["units"] in space["units"] and point["cell"] not in space["cell"]
     assert True not in Choice((1, 2)) and 1 not in Choice((True, False))
+
+
+def test_what_belongs_to_another_output_goes_with_it() -> None:
+    base = BASE.replace(output="sampled", output_samples=300)
+    assert settings_at(base, {"output": "full"}).output_samples is None
+    assert settings_at(base, {"output": "sampled"}) == base
+    with pytest.raises(ConfigError, match="goes with output=sampled"):
+        settings_at(base, {"output": "full", "output_samples": 300})
 
 
 def test_parts_of_tables() -> None:

@@ -66,7 +66,12 @@ def suggest(context: click.Context, /, **options: Any) -> None:
             "Settings are suggested for recurrent networks; received network="
             f"{fixed['network']}. For others use rnnlm tune."
         )
-    Settings.from_dict(fixed)
+    if options["range_test"] is not None and "learning_rate" in fixed:
+        raise ConfigError(
+            "--range-test finds the learning rate, which --set learning_rate has "
+            "given. Leave one of them out."
+        )
+    Settings.from_dict({"minutes": options["minutes"], **fixed})
     if "-" in options["texts"]:
         raise InputError("Give a file: standard input cannot be read again to train.")
     split = parse_split(options["split"])

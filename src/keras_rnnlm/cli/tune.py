@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,8 @@ OF_RUNGS = ("trial_minutes", "trial_steps", "pruner", "factor", "rungs")
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
-    help="Time of the whole search, final runs included, summed over resumes.",
+    help="Time of the whole search, final runs included (but with --trial-steps, where "
+    "they come after it), summed over resumes.",
 )
 @click.option(
     "--trials", type=click.IntRange(min=1), help="End after so many trials at most."
@@ -153,7 +155,8 @@ def tune(context: click.Context, /, **options: Any) -> int:
             "Give --minutes, or --trials: a search needs an end.", context
         )
     # Before anything heavy: a slip in a name or a setting shows at once.
-    _rungs(context, options)
+    if not options["resume"]:
+        _rungs(context, options)
     sets = parse_overrides(options["sets"])
     for name in (*BUDGETS, "seed"):
         if name in sets:
@@ -202,6 +205,7 @@ def tune(context: click.Context, /, **options: Any) -> int:
     corpus = read_corpus(options, split, options["seed"])
     if begun is None:
         start = start_of(corpus, options["recipe"], overrides, rungs, _say)
+        check_limits(rungs, 1 + len(rivals), limits, time.monotonic() - started_at())
     elif options["recipe"] is None:
         start = Start(begun.settings.replace(**overrides), begun.rivals)
     else:
@@ -269,10 +273,19 @@ def _rungs(
     """Return the rungs that were asked for; those of a search that is gone on with."""
     from keras_rnnlm.search.rungs import make_rungs
 
-    minutes, steps = options["trial_minutes"], options["trial_steps"]
-    given = [context.get_parameter_source(name) for name in OF_RUNGS]
-    if begun is not None and ParameterSource.COMMANDLINE not in given:
-        return begun.rungs
+    values = {name: options[name] for name in OF_RUNGS}
+    typed = {
+        name
+        for name in OF_RUNGS
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    if begun is not None:
+        if not typed:
+            return begun.rungs
+        values |= {n: v for n, v in _of_rungs(begun.rungs).items() if n not in typed}
+        if "trial_minutes" in typed or "trial_steps" in typed:
+            values |= {n: options[n] for n in ("trial_minutes", "trial_steps")}
+    minutes, steps = values["trial_minutes"], values["trial_steps"]
     if minutes is not None and steps is not None:
         raise click.UsageError(
             "--trial-minutes and --trial-steps are two budgets; leave one out.", context
@@ -283,18 +296,31 @@ def _rungs(
                 "With --trials alone give --trial-minutes or --trial-steps.", context
             )
         minutes = options["minutes"] / SHARE
-    one = options["pruner"] == "none"
-    if one and context.get_parameter_source("rungs") is ParameterSource.COMMANDLINE:
+    if values["pruner"] == "none" and "rungs" in typed:
         raise click.UsageError(
             "--pruner none has one rung; leave --rungs out.", context
         )
     return make_rungs(
         minutes=minutes,
         steps=steps,
-        pruner=options["pruner"],
-        factor=options["factor"],
-        number=options["rungs"],
+        pruner=values["pruner"],
+        factor=values["factor"],
+        number=values["rungs"],
     )
+
+
+def _of_rungs(rungs: "Rungs") -> dict[str, Any]:
+    """Return the options that ask for these rungs."""
+    from keras_rnnlm.search.rungs import MINUTES
+
+    timed = rungs.unit == MINUTES
+    return {
+        "trial_minutes": rungs.budgets[-1] if timed else None,
+        "trial_steps": None if timed else int(rungs.budgets[-1]),
+        "pruner": rungs.pruner,
+        "factor": rungs.factor,
+        "rungs": len(rungs.budgets),
+    }
 
 
 def _write(found: "Tuning", command: str, progress: Any) -> None:
@@ -344,9 +370,10 @@ def _print(
             click.echo(f"\n{finals_table(found)}")
     for sentence in remarks(found):
         click.echo(sentence, err=True)
+    best = "" if found.best is None else "best.toml, "
     lines = [
-        "best.toml, trials.csv, table.txt, report.json, "
-        f"{PROGRESS}, {PARALLEL} and {IMPORTANCE} are in {out}."
+        f"{best}trials.csv, table.txt, report.json, {PROGRESS}, {PARALLEL} and "
+        f"{IMPORTANCE} are in {out}."
     ]
     if found.best is not None:
         texts = shlex.join(words_of_text(context, options))

@@ -41,11 +41,22 @@ class TuneProgress:
         if (first := self._plan.first_point) is not None:
             values = ", ".join(f"{k}={value_text(v)}" for k, v in first.items())
             self.note(f"Trial 0: {values}.")
+        else:
+            outside = ", ".join(
+                f"{key}={value_text(value)}"
+                for key, value in self._plan.outside.items()
+            )
+            self.note(f"The recipe is not among the trials: it has {outside}.")
         climb = f"; one in {rungs.factor} goes on" if rungs.last else ""
         self.note(f"Rungs ({rungs.pruner}): {steps}{climb}.")
         parts = []
         if limits.minutes is not None:
-            parts.append(f"at most {clock(60 * limits.minutes)}, final runs included")
+            ends = (
+                "and then the final runs"
+                if rungs.seconds is None
+                else "final runs included"
+            )
+            parts.append(f"at most {clock(60 * limits.minutes)}, {ends}")
         if limits.trials is not None:
             parts.append(f"at most {count(limits.trials)} trials")
         self.note(f"It takes {' and '.join(parts)}. Ctrl-C keeps all that is finished.")

@@ -50,25 +50,25 @@ def kind_of(vocabulary_size: int) -> str:
     return "few" if vocabulary_size <= FEW else "many"
 
 
-def base(
-    vocabulary_size: int, kind: str, optimizer: str | None = None
-) -> dict[str, Any]:
+def base(vocabulary_size: int, kind: str, fixed: Mapping[str, Any]) -> dict[str, Any]:
     """Return what depends on the kind of text alone: optimizer, schedule, output.
 
     Args:
         vocabulary_size: Number of token ids.
         kind: Of the tokenizer.
-        optimizer: In lower case, if it is not to be chosen.
+        fixed: Settings that are not to be chosen; what does not go with them is left
+            out.
     """
     few = kind_of(vocabulary_size) == "few"
-    chosen = optimizer or ("adam" if kind == "char" else "sgd")
+    usual = "adam" if kind == "char" else "sgd"
+    chosen = (fixed.get("optimizer") or usual).lower()
     settings: dict[str, Any] = dict(_SGD if chosen == "sgd" else _ADAM)
     if chosen not in ("sgd", "adam", "adamw"):
         del settings["beta_2"]  # which others may not have
     settings["steps"] = _STEPS["few" if few else "many"]
-    if few:
+    if few and fixed.get("mode", "stream") == "stream":
         settings["state_reset"] = 0.05
-    if vocabulary_size >= SAMPLED:
+    if vocabulary_size >= SAMPLED and fixed.get("output", "sampled") == "sampled":
         settings |= {"output": "sampled", "output_samples": SAMPLES}
     return settings
 

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, get_args, get_type_hints
 
 from keras_rnnlm.config import Settings
 from keras_rnnlm.errors import ConfigError, nearest
+from keras_rnnlm.setting_checks import OF_OUTPUT
 from keras_rnnlm.setting_values import convert, parse_value
 
 _RESERVED = MappingProxyType(
@@ -110,6 +111,8 @@ def space_from_dict(values: Mapping[str, Any]) -> dict[str, Dimension]:
 def settings_at(base: Settings, point: Mapping[str, Any]) -> Settings:
     """Return settings with the values of a point.
 
+    What the settings have for another kind of output than the point's is left out.
+
     Raises:
         ConfigError: They cannot be together.
     """
@@ -121,20 +124,19 @@ def settings_at(base: Settings, point: Mapping[str, Any]) -> Settings:
             changes[table] = {**known, name: value}
         else:
             changes[table] = value
+    if "output" in point:
+        others = [name for name, of in OF_OUTPUT.items() if of != point["output"]]
+        changes = {**dict.fromkeys(others), **changes}
     return base.replace(**changes)
 
 
-def point_of(base: Settings, space: Space) -> dict[str, Any] | None:
-    """Return where settings lie in a space; None if outside."""
+def point_of(base: Settings, space: Space) -> dict[str, Any]:
+    """Return what settings have for the keys of a space, inside of it or not."""
     point = {}
-    for key, dimension in space.items():
+    for key in space:
         table, dot, name = key.partition(".")
         value = getattr(base, table)
-        if dot:
-            value = (value or {}).get(name)
-        if value not in dimension:
-            return None
-        point[key] = value
+        point[key] = (value or {}).get(name) if dot else value
     return point
 
 

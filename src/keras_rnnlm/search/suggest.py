@@ -109,8 +109,8 @@ def suggest(
     size = corpus.vocabulary_size
     facts = text_facts(corpus.train, corpus.tokenizer.kind, size)
     picked = _Picked(fixed, {"minutes": minutes, "layers": 1})
-    given = _lower(fixed.get("optimizer"))
-    picked.add(rules.base(size, facts.kind, given), _kind_reason(facts, given))
+    base = rules.base(size, facts.kind, fixed)
+    picked.add(base, _kind_reason(facts, base, "optimizer" in fixed))
     if picked.value("network") == "rnn":
         chosen = rules.cell(size)
         picked.add({"cell": chosen}, rules.CELL_REASONS[chosen])
@@ -122,10 +122,12 @@ def suggest(
         if name != "train"
     )
 
+    whole = 60 * (minutes - picked.value("system_minutes"))
+
     def seen_with(units: int) -> float:
         each = cost.seconds(picked.settings(units=units), size)
-        rest = 60 * minutes - _STARTUP - held_out * each / _SCORING
-        return max(rest, 0.1 * 60 * minutes) / each
+        rest = whole - _STARTUP - held_out * each / _SCORING
+        return max(rest, 0.1 * whole) / each
 
     units = fixed.get("units") or rules.units(size, facts.fresh, seen_with)
     picked.add({"units": units}, _units_reason(units, facts, seen_with, minutes))
@@ -157,10 +159,6 @@ def suggest(
         "Each validation takes time from training, and keeps the best weights.",
     )
     return Suggestion(picked.settings(), picked.choices(), facts, cost, seen, found)
-
-
-def _lower(name: str | None) -> str | None:
-    return None if name is None else name.lower()
 
 
 class _Picked:
@@ -219,16 +217,17 @@ def _measured(corpus: Corpus, picked: _Picked, seconds: float, tell: Tell) -> Co
     return cost
 
 
-def _kind_reason(facts: TextFacts, optimizer: str | None) -> str:
+def _kind_reason(facts: TextFacts, base: Mapping[str, Any], given: bool) -> str:
     """Say why of optimizer, schedule and output.
 
     Args:
         facts: The text.
-        optimizer: In lower case, if it was not chosen.
+        base: What `rules.base` says.
+        given: Whether the optimizer was not chosen.
     """
     unit = {"char": "characters", "word": "words"}.get(facts.kind, "pieces")
     types = f"{facts.vocabulary:,} different {unit}"
-    if optimizer is not None:
+    if given:
         reason = f"For {types}, with the optimizer that was given"
     elif facts.kind == "char":
         reason = f"For {types} Adam ended best"
@@ -237,9 +236,9 @@ def _kind_reason(facts: TextFacts, optimizer: str | None) -> str:
             f"For {types} plain SGD, at a rate that only clipping makes possible, "
             "ended best"
         )
-    if rules.kind_of(facts.vocabulary) == "few":
+    if "state_reset" in base:
         reason += "; some windows begin from a zero state, as every text does"
-    if facts.vocabulary >= rules.SAMPLED:
+    if "output" in base:
         reason += "; a softmax over a sample of them shortens each step"
     return f"{reason}."
 

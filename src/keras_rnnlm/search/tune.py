@@ -172,8 +172,15 @@ def tune(
         lock.close()
 
 
-def check_limits(rungs: Rungs, finals: int, limits: Limits) -> None:
-    """Raise `ConfigError` unless a trial and so many final runs have room."""
+def check_limits(rungs: Rungs, finals: int, limits: Limits, gone: float = 0.0) -> None:
+    """Raise `ConfigError` unless a trial and so many final runs have room.
+
+    Args:
+        rungs: Budgets.
+        finals: Number of final runs.
+        limits: When the search ends.
+        gone: Seconds of its time that are over.
+    """
     if limits.workers < 1:
         raise ConfigError(f"--workers takes 1 or more; received {limits.workers}.")
     if limits.minutes is None and limits.trials is None:
@@ -182,10 +189,11 @@ def check_limits(rungs: Rungs, finals: int, limits: Limits) -> None:
     if limits.minutes is None or seconds is None:
         return
     least = finals * seconds[-1] + seconds[rungs.first(0)]
-    if 60 * limits.minutes < least:
+    if 60 * limits.minutes - gone < least:
+        over = f" and {gone:.0f} s are over" if gone >= 1 else ""
         raise ConfigError(
             f"--minutes {limits.minutes:g} leaves no room: {finals} final runs and one "
-            f"trial take {least / 60:.3g}. Give more --minutes, or less "
+            f"trial take {least / 60:.3g}{over}. Give more --minutes, or less "
             "--trial-minutes."
         )
 

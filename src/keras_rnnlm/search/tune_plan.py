@@ -29,7 +29,8 @@ class TunePlan:
     """A search before its first trial.
 
     Attributes:
-        settings: The recipe: what is not searched, and the point of trial 0.
+        settings: The recipe: what is not searched, and the point of trial 0 if the
+            space has it.
         space: What is searched.
         rungs: Budgets, and who goes on.
         sampler: `tpe` or `random`.
@@ -65,7 +66,13 @@ class TunePlan:
     @property
     def first_point(self) -> dict[str, Any] | None:
         """The point of trial 0: the recipe; None if it is outside of the space."""
-        return point_of(self.settings, self.space)
+        return None if self.outside else point_of(self.settings, self.space)
+
+    @property
+    def outside(self) -> dict[str, Any]:
+        """Values of the recipe that the search does not try."""
+        point = point_of(self.settings, self.space)
+        return {k: v for k, v in point.items() if v not in self.space[k]}
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields for JSON."""

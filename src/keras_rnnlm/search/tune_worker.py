@@ -122,26 +122,28 @@ class Worker:
 
     @contextmanager
     def _next(self) -> Iterator[int | None]:
-        """Claim a trial: one that was begun, else a new one; None if there is none."""
-        for trial in self.study.trials():
-            if not unfinished(trial, self.owner) or not self._in_time(
-                self._coming(trial)
-            ):
-                continue
-            with self._claim(trial.number) as mine:
-                # Somebody may have ended it since the list was made.
-                if mine and unfinished(self.study.trial(trial.number), self.owner):
-                    yield trial.number
-                    return
-        number = self._create()
-        if number is None:
-            yield None
-            return
-        with self._claim(number) as mine:
-            yield number if mine else None
+        """Claim a trial that was begun and that nobody has; None if there is none.
 
-    def _create(self) -> int | None:
-        """Begin a trial; None if there shall be no more."""
+        Where there is none a new one is begun and looked for: another worker may have
+        claimed it by then.
+        """
+        while True:
+            for trial in self.study.trials():
+                if not unfinished(trial, self.owner) or not self._in_time(
+                    self._coming(trial)
+                ):
+                    continue
+                with self._claim(trial.number) as mine:
+                    # Somebody may have ended it since the list was made.
+                    if mine and unfinished(self.study.trial(trial.number), self.owner):
+                        yield trial.number
+                        return
+            if not self._create():
+                yield None
+                return
+
+    def _create(self) -> bool:
+        """Begin a trial; False if there shall be no more."""
         path = self.folder.path / CREATE
         with path.open("ab") as lock:
             while not try_lock(lock):
@@ -150,10 +152,9 @@ class Worker:
             first = self.plan.rungs.first(count)
             enough = self.most is not None and count >= self.most
             if enough or not self._in_time(first):
-                return None
-            trial = self.study.create(self.owner)
-            write_record(self.folder.path, trial)
-            return trial.number
+                return False
+            write_record(self.folder.path, self.study.create(self.owner))
+            return True
 
     @contextmanager
     def _claim(self, number: int) -> Iterator[bool]:
@@ -207,7 +208,7 @@ class Worker:
                 if rung == rungs.last and isfinite(loss):
                     return self._end(number, State.COMPLETE)
                 # The recipe is what all others are held against, to the end.
-                recipe = number == 0 and isfinite(loss)
+                recipe = number == 0 and plan.first_point is not None and isfinite(loss)
                 if not recipe and not rungs.goes_on(rung, loss, others):
                     return self._end(number, State.PRUNED)
                 rung += 1

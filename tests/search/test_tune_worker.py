@@ -1,0 +1,52 @@
+"""Workers that take trials from one study."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from keras_rnnlm.config import Settings
+from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.search.rungs import make_rungs
+from keras_rnnlm.search.space import parse_search
+from keras_rnnlm.search.tune_folder import TuneFolder
+from keras_rnnlm.search.tune_plan import make_tune_plan
+from keras_rnnlm.search.tune_worker import Worker
+
+
+def test_a_trial_that_another_worker_took_first_is_no_end(
+    english_file: Path, tmp_path: Path
+) -> None:
+    """Between the creation of a trial and its claim another worker may look around."""
+    corpus = Corpus.from_files(english_file, split=(0.8, 0.1, 0.1), tokenizer="char")
+    base = Settings(units=16, layers=1)
+    space = parse_search(["units=8:32"], base)
+    plan = make_tune_plan(corpus, base, space, make_rungs(steps=9))
+    TuneFolder(tmp_path).begin(
+        plan, storage=None, study="rnnlm", data={}, environment={}, command=""
+    )
+    task = {
+        "folder": str(tmp_path),
+        "cores": [0],
+        "started": 0.0,
+        "spent": 0.0,
+        "until": None,
+        "trials": 2,
+        "imports": [],
+    }
+    other = Worker(task, lambda event, **facts: None)
+    with ExitStack() as held:
+
+        class Overtaken(Worker):
+            """The other worker takes the first trial that this one creates."""
+
+            taken: int | None = None
+
+            def _create(self) -> bool:
+                made = super()._create()
+                if self.taken is None:
+                    self.taken = held.enter_context(other._next())
+                return made
+
+        worker = Overtaken(task, lambda event, **facts: None)
+        number = held.enter_context(worker._next())
+        assert {worker.taken, number} == {0, 1}
+        assert held.enter_context(worker._next()) is None
