@@ -72,6 +72,11 @@ def test_values_are_read_like_toml() -> None:
         (["bpe_dropout=1.5"], "'bpe_dropout' takes at least 0 and at most 1; received"),
         (["unigram_alpha=-1"], "'unigram_alpha' takes at least 0 and at most 1000"),
         (["bpe_dropout=0.1", "unigram_alpha=0.2"], "Leave one of them out"),
+        (["system_passes=5", "dropout=0"], "received system_passes=5 and no dropout"),
+        (
+            ["system_passes=5", "dropout=0", "bpe_dropout=0.1"],
+            "received system_passes=5 and no dropout",
+        ),
         (["finetune=1"], "'finetune' takes at least 0 and below 1"),
         (["cycle_growth=0"], "'cycle_growth' takes a number above 0"),
         (["beta_1=1"], "'beta_1' takes at least 0 and below 1"),

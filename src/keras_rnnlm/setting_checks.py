@@ -24,6 +24,13 @@ def check_system(settings: Any) -> None:
     """Check the search for what is added at evaluation."""
     check_range("system_minutes", settings.system_minutes, 0.0, 1e6)
     check_range("system_passes", settings.system_passes, 0, 1000)
+    rates = {name: rate for name, rate in vars(settings).items() if _thins(name)}
+    if settings.system_passes and not any(rates.values()):
+        raise ConfigError(
+            "Setting 'system_passes' reads the text with the network's dropout; "
+            f"received system_passes={settings.system_passes} and no dropout. Set "
+            "dropout=0.2, or system_passes=0."
+        )
     if settings.system_ngram_order is not None:
         check_range("system_ngram_order", settings.system_ngram_order, 0, 20)
     if settings.minutes is not None and settings.system_minutes >= settings.minutes:
@@ -32,6 +39,11 @@ def check_system(settings: Any) -> None:
             f"system_minutes={settings.system_minutes:g}, "
             f"minutes={settings.minutes:g}. Give less of the one or more of the other."
         )
+
+
+def _thins(name: str) -> bool:
+    """Whether a setting is a rate of dropout in the network."""
+    return name.endswith("dropout") and name != "bpe_dropout"
 
 
 def check_output(settings: Any) -> None:

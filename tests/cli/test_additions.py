@@ -123,6 +123,7 @@ def test_an_ensemble_of_folders(
         (["--temperature=0"], "above 0"),
         (["--ngram=fit"], "--train"),
         (["--cache", "--train=text"], "add --ngram fit"),
+        (["--ngram=a.arpa", "--set=ngram.order=3"], "received 3 and a.arpa"),
         (["--dynamic", "--weights=int8"], "plain figures alone"),
         (["--ensemble=nowhere"], "does not exist"),
     ],

@@ -3,9 +3,13 @@
 import json
 import tomllib
 
+import numpy as np
 import pytest
 
 from keras_rnnlm.cli.main import run
+from keras_rnnlm.config import Settings
+from keras_rnnlm.training.checkpoints import Checkpoint, write_checkpoint
+from keras_rnnlm.training.train import settings_of_run
 
 LINES = [f"the {a} {b} the {c}" for a in "abcd" for b in "efgh" for c in "ijkl"] * 4
 
@@ -53,6 +57,48 @@ def test_json(text, capsys):
 def test_what_cannot_be_is_refused(text, capsys, arguments, words):
     assert run(["suggest", text, "--minutes", "1", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_model_is_trained_with_what_is_suggested(text, tmp_path, capsys):
+    words = ["train", text, "--recipe", "suggest", "--minutes", "0.3", "--out", "model"]
+    words += ["--tokenizer", "char", "--set", "layers=1", "--set", "precision=float32"]
+    assert run([*words, "--json"]) == 0
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
+    assert report["seconds"] < 1.5 * 60 * 0.3
+    settings = report["settings"]
+    assert (settings["minutes"], settings["state_reset"]) == (0.3, 0.05)
+    assert "Suggested (rnnlm suggest gives the reasons): optimizer=adam" in printed.err
+    assert f"units={settings['units']}" in printed.err
+    # What is gone on with has the settings that it was begun with.
+    assert run([*words, "--resume"]) == 0
+    said = capsys.readouterr().err
+    assert "has finished" in said and "Measuring" not in said
+    assert run([*words, "--resume", "--set", "units=7"]) == 2
+    assert "asks for units=7" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "give it with --minutes"),
+        (["--minutes", "1", "--set", "network=transformer"], "recurrent networks"),
+        (["--minutes", "1", "--members", "2"], "for the time of one"),
+    ],
+)
+def test_where_nothing_can_be_suggested(text, capsys, arguments, words):
+    assert run(["train", text, "--recipe", "suggest", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_run_that_was_stopped_keeps_its_settings(tmp_path):
+    assert settings_of_run(tmp_path) is None
+    settings = Settings(units=7)
+    meta = {"identity": {"settings": settings.to_dict()}}
+    arrays = {"model.0": np.zeros(1, np.float32)}
+    write_checkpoint(tmp_path, Checkpoint(arrays, meta=meta))
+    assert settings_of_run(tmp_path) == settings
 
 
 def test_an_existing_recipe_stays(text, tmp_path, capsys):

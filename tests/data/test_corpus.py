@@ -131,6 +131,17 @@ def test_a_short_file_trains_without_held_out_text(tmp_path: Path) -> None:
     assert any("too short to hold any of it out" in note for note in corpus.notes)
 
 
+def test_held_out_text_has_something_to_predict(tmp_path: Path) -> None:
+    path = written(tmp_path / "30.txt", "abcdefghij" * 3)
+    with pytest.raises(InputError, match="Expected a validation text with at least"):
+        Corpus.from_files(
+            path, split=(0.9, 0.05, 0.05), tokenizer="char", cache=tmp_path
+        )
+    one = written(tmp_path / "one.txt", "a")
+    with pytest.raises(InputError, match=r"Expected a test text.*in .*one\.txt"):
+        Corpus.from_files(path, test=one, tokenizer="char", cache=tmp_path)
+
+
 def test_a_long_text_of_one_line_is_cut_inside_it(tmp_path: Path) -> None:
     path = written(tmp_path / "one.txt", "ab cd ef gh ij kl\t" * 2000)
     corpus = Corpus.from_files(path, cache=tmp_path)

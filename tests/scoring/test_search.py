@@ -24,7 +24,7 @@ from keras_rnnlm.scoring.learning import DynamicSettings
 from keras_rnnlm.scoring.mixture_search import MixtureSearch
 from keras_rnnlm.scoring.ngram import NGramModel
 from keras_rnnlm.scoring.passes import StaticReader, run_pass
-from keras_rnnlm.scoring.search import SEGMENTS, search
+from keras_rnnlm.scoring.search import SEGMENTS, _Search, search
 from keras_rnnlm.scoring.system import (
     PROJECTIONS,
     Experts,
@@ -193,6 +193,36 @@ def test_segments_are_as_long_as_the_speed_wants(
 
     assert 20 in segments(0.0)
     assert segments(float("inf")) == {SEGMENTS[-1]}
+
+
+def test_shorter_segments_have_to_be_quick_enough_too(
+    corpus: Corpus, network: RNNLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tried(least_speed: float) -> set[int]:
+        found = search(Sources(network), corpus.valid, ENOUGH, least_speed=least_speed)
+        return {int(trial["segment"]) for trial in found.record["trials"]}
+
+    # A machine that takes as long for any segment.
+    monkeypatch.setattr(_Search, "_speed", lambda self, form: 10.0 * form.segment)
+    shortest = min(tried(1.0))
+    assert shortest < 20
+    assert min(tried(10.0 * shortest + 1)) == 2 * shortest
+
+
+def test_members_without_settings_cannot_learn_in_the_scaled_form(
+    corpus: Corpus, network: RNNLM
+) -> None:
+    lm = LanguageModel(network, corpus.tokenizer)
+    other = RNNLM(corpus.vocabulary_size, units=8, layers=1, seed=9)
+    members = [LanguageModel(other, corpus.tokenizer)]
+
+    def worked(*told: object) -> None:
+        pytest.fail(f"it was {told[0]} before it was refused")
+
+    with pytest.raises(InputError, match="with --train"):
+        lm.tune_evaluation(
+            corpus.valid, corpus.train, ensemble=members, progress=worked
+        )
 
 
 def test_a_scale_whose_arrays_lie_transposed_is_kept_whole(

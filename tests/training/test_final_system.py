@@ -55,6 +55,16 @@ def test_without_an_ngram_model_none_is_mixed_in(
     assert len(system["test"]) == (0 if corpus.test is None else len(system["test"]))
 
 
+def test_a_training_text_too_short_to_measure_gradients_on(
+    english_text: str, tmp_path: Path
+) -> None:
+    corpus = Corpus.from_texts(["the sea"], valid=[english_text], tokenizer="char")
+    settings = Settings(**SMALL, system_minutes=0.01, system_ngram_order=0)
+    settings = settings.replace(max_steps=2)
+    report = train(corpus, settings, tmp_path / "m").report
+    assert report["system"]["valid"]["static"] > 0
+
+
 def test_it_needs_a_validation_text(english_file: Path, tmp_path: Path) -> None:
     corpus = Corpus.from_files(english_file, valid=english_file, tokenizer="char")
     corpus = dataclasses.replace(corpus, valid=None)

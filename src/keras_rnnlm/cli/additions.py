@@ -123,6 +123,7 @@ def load_ngram(
     """Return the n-gram model that `--ngram` asks for.
 
     Raises:
+        ConfigError: For an order of a model that is not fitted.
         InputError: For `fit` without a training text.
     """
     from keras_rnnlm.data.store import encode_files
@@ -130,6 +131,11 @@ def load_ngram(
     from keras_rnnlm.scoring.additions import default_order
     from keras_rnnlm.scoring.ngram import NGramModel
 
+    if order is not None and wanted != "fit":
+        raise ConfigError(
+            f"The order of an n-gram model is of --ngram fit; received {order} and "
+            f"{'no --ngram' if wanted is None else wanted}. Leave one of them out."
+        )
     if wanted is None:
         return None
     if wanted != "fit":

@@ -13,6 +13,11 @@ from keras_rnnlm.cli.base import Session, Verb
 from keras_rnnlm.cli.figures import short_row, system_rows
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.process import program, started_at
+from keras_rnnlm.cli.suggested import (
+    SUGGEST,
+    minutes_to_suggest_for,
+    suggested_settings,
+)
 from keras_rnnlm.cli.wording import figure, table
 from keras_rnnlm.errors import FolderError
 
@@ -73,8 +78,9 @@ TOKENIZERS = ("char", "word", "bpe", "unigram")
     metavar="NAME|FILE",
     envvar="RNNLM_RECIPE",
     show_envvar=True,
-    help="Settings to begin with; `rnnlm recipes` lists them. The one for the kind of "
-    "tokenizer by default.",
+    help="Settings to begin with; `rnnlm recipes` lists them, and `suggest` chooses "
+    "them for the text, this machine and --minutes. The one for the kind of tokenizer "
+    "by default.",
 )
 @click.option(
     "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change one setting."
@@ -134,10 +140,14 @@ def train(context: click.Context, /, **options: Any) -> int:
     # Before anything heavy: a slip in a setting or a split shows at once.
     overrides = _overrides(context, options)
     schedule = None
-    if options["replay"] is None:
-        settings = Settings.from_recipe(options["recipe"], overrides)
-    else:
+    recipe, minutes = options["recipe"], None
+    if options["replay"] is not None:
         settings, schedule = _replayed(context, options)
+    elif recipe == SUGGEST:
+        settings = Settings.from_recipe(None, overrides)
+        minutes = minutes_to_suggest_for(settings, options["members"])
+    else:
+        settings = Settings.from_recipe(recipe, overrides)
     split = parse_split(options["split"])
     out = Path(options["out"] or free_path(Path("runs") / stem(options["texts"][0])))
 
@@ -153,13 +163,18 @@ def train(context: click.Context, /, **options: Any) -> int:
 
     keep_programs()
     corpus = read_corpus(options, split, settings.seed)
-    if options["recipe"] is None and schedule is None:
+    if recipe is None and schedule is None:
         recipe = default_recipe(corpus.tokenizer.kind, settings.network)
         settings = Settings.from_recipe(recipe, overrides)
     with make_reporter() as reporter, ExitStack() as stack:
         for sentence in [*corpus.notes, unused_gpu()]:
             if sentence:
                 reporter.note(sentence)
+        if minutes is not None:
+            begun = out if options["resume"] else None
+            settings = suggested_settings(
+                corpus, minutes, overrides, begun, reporter.note
+            )
         told: Any = reporter
         if options["tensorboard"] is not None:
             board = Path(options["tensorboard"], out.name)

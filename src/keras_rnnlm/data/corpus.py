@@ -7,7 +7,7 @@ training text and in another) is counted here and said in `notes`.
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -257,6 +257,7 @@ def _build(
         notes.append(f"New {what} in the vocabulary: {added:,}, beside {known:,}.")
     texts = {name: encode(part, tokenizer) for name, part in files.items()}
     _check_enough(texts["train"], tokenizer, chosen)
+    _check_held_out(texts)
     shared = {
         name: shared_lines(files["train"], files[name])
         for name in texts
@@ -309,6 +310,17 @@ def _written(lines: Sequence[str], folder: Path, name: str) -> TextFile:
             f"{error.start}, which is no character. Mend how the text was decoded."
         ) from None
     return TextFile(path, name=f"{NAMES[name]} text")
+
+
+def _check_held_out(texts: Mapping[str, EncodedText]) -> None:
+    """Refuse validation and test texts that have nothing to predict."""
+    for part, name in (("valid", "validation"), ("test", "test")):
+        if part in texts and not texts[part].counts.tokens_predicted:
+            raise InputError(
+                f"Expected a {name} text with at least one token to predict, received "
+                f"none in {', '.join(texts[part].names[:3])}. Give a longer text, or "
+                f"--{part} FILE, or another --split."
+            )
 
 
 def _check_enough(train: EncodedText, tokenizer: Tokenizer, chosen: bool) -> None:

@@ -58,6 +58,17 @@ class GradientScale:
         return found
 
 
+def long_enough(text: EncodedText) -> bool:
+    """Whether a scale can be measured on a text: it has a minibatch at least."""
+    first, last = _span(text)
+    return last - first >= STEPS
+
+
+def _span(text: EncodedText) -> tuple[int, int]:
+    """Return where the predictions of a text begin and stop."""
+    return int(text.starts[0]), int(text.stops[-1])
+
+
 def measure_scale(
     network: keras.Model,
     text: EncodedText,
@@ -80,9 +91,9 @@ def measure_scale(
     Raises:
         InputError: If the text is shorter than a minibatch.
     """
-    first, last = int(text.starts[0]), int(text.stops[-1])
+    first, last = _span(text)
     lanes = min(LANES, (last - first) // STEPS)
-    if lanes < 1:
+    if not long_enough(text):
         raise InputError(
             f"Expected a training text of at least {STEPS} predictions, received "
             f"{last - first}. Give the text the model was trained on."

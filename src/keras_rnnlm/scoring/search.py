@@ -116,6 +116,8 @@ class _Search:
             )
         self._caches = self._cache_grid()
         self._trials: list[dict[str, Any]] = []
+        self._static_speed = 0.0  # predictions a second, as all speeds
+        self._speeds: dict[tuple[int, bool], float] = {}
 
     def run(self) -> Tuned:
         """Search; see the module."""
@@ -143,6 +145,7 @@ class _Search:
             {
                 "text_sha256": self._text.sha256,
                 "predictions": self._total,
+                "static_speed": self._static_speed,
                 "predictions_with_dynamic": most if found else 0,
                 "seconds": round(time.monotonic() - self._begun, 1),
                 "losses": losses,
@@ -180,8 +183,8 @@ class _Search:
         self._pass(None, GRID, sample, self._caches)  # to compile
         begun = time.monotonic()
         self._pass(None, GRID, sample, self._caches)
-        most = int(sample * seconds / (time.monotonic() - begun))
-        return min(max(most, LEAST), self._total)
+        self._static_speed = sample / (time.monotonic() - begun)
+        return min(max(int(self._static_speed * seconds), LEAST), self._total)
 
     def _cache_grid(self) -> list[CacheSettings]:
         """Return caches to try, their thetas by the size of the hidden vectors."""
@@ -249,14 +252,15 @@ class _Search:
         def gain(settings: DynamicSettings) -> float:
             return float(static - loss_of(settings, most))
 
+        def gain_if_quick(settings: DynamicSettings) -> float:
+            return gain(settings) if self._quick(settings, first) else -math.inf
+
         best = max((climb(rates(form), 6, gain, 2) for form in forms), key=gain)
         best = climb(rates(best), 6, gain)
         decays = [dataclasses.replace(best, decay=decay) for decay in DECAYS]
         best = climb(decays, 0, gain)
-        slow = first.segment > usual.segment  # what is shorter would be slower yet
-        quick = SEGMENTS[SEGMENTS.index(first.segment) :] if slow else SEGMENTS
-        lengths = [_with_segment(best, n) for n in quick]
-        best = climb(lengths, quick.index(best.segment), gain)
+        lengths = [_with_segment(best, n) for n in SEGMENTS]
+        best = climb(lengths, SEGMENTS.index(best.segment), gain_if_quick)
         best = climb(rates(best), 6, gain)
         if gain(best) < LEAST_GAIN:
             _log.info("Dynamic evaluation did not help on the validation text.")
@@ -284,15 +288,28 @@ class _Search:
         """Return a form with the first segment that is quick enough, and its speed."""
         for segment in SEGMENTS[SEGMENTS.index(form.segment) :]:
             form = _with_segment(form, segment)
-            still = dataclasses.replace(form, rate=0.0)
-            self._pass(still, (1.0,), min(self._total, 2 * segment))  # to compile
-            sample = min(self._total, 1000)
-            begun = time.monotonic()
-            self._pass(still, (1.0,), sample)
-            speed = sample / (time.monotonic() - begun)
+            speed = self._speed(form)
             if speed >= self._least_speed:
                 break
         return form, speed
+
+    def _quick(self, form: DynamicSettings, first: DynamicSettings) -> bool:
+        """Whether a form is quick enough; a longer segment than the first is."""
+        if form.segment >= first.segment or not self._least_speed:
+            return True
+        return self._speed(form) >= self._least_speed
+
+    def _speed(self, form: DynamicSettings) -> float:
+        """Return how many predictions a second a form makes; measured once."""
+        key = form.segment, form.scaled
+        if key not in self._speeds:
+            still = dataclasses.replace(form, rate=0.0)
+            self._pass(still, (1.0,), min(self._total, 2 * form.segment))  # to compile
+            sample = min(self._total, 1000)
+            begun = time.monotonic()
+            self._pass(still, (1.0,), sample)
+            self._speeds[key] = sample / (time.monotonic() - begun)
+        return self._speeds[key]
 
     def _affordable(self, dynamic: DynamicSettings) -> int:
         """Return how many predictions the last pass may look at in the time left."""

@@ -318,10 +318,20 @@ def _in_order(caches: set[CacheSettings]) -> list[CacheSettings]:
     return sorted(caches, key=lambda cache: (cache.window, cache.theta))
 
 
+def without_scale(member: Member) -> InputError:
+    """Return the error of a member that cannot learn in the scaled form."""
+    return InputError(
+        f"Expected settings of its own for the ensemble's {member.name}, which is "
+        "to learn in the scaled form, received none. Run `rnnlm tune-evaluation` "
+        "on its folder too, with --train."
+    )
+
+
 def _settings_of(member: Member, line: Line) -> Line:
     """Return the line by which a member is read beside the model's `line`.
 
-    Its own settings if it has any: the last line without, or with, dynamic evaluation.
+    Its own settings if it has any: the first line without, or with, dynamic evaluation,
+    which is left out where its own search left it out.
 
     Raises:
         InputError: If it would have to learn scaled and has no scale.
@@ -332,12 +342,7 @@ def _settings_of(member: Member, line: Line) -> Line:
             for candidate in member.tuned.lines
             if (candidate.dynamic is not None) == (line.dynamic is not None)
         ]
-        if own:
-            return own[0]
+        return own[0] if own else member.tuned.lines[0]
     if line.dynamic is not None and line.dynamic.scaled:
-        raise InputError(
-            f"Expected settings of its own for the ensemble's {member.name}, which is "
-            "to learn in the scaled form, received none. Run `rnnlm tune-evaluation` "
-            "on its folder too, with --train."
-        )
+        raise without_scale(member)
     return dataclasses.replace(line, weights={MODEL: 1.0})

@@ -25,7 +25,13 @@ from keras_rnnlm.scoring.gradient_scale import measure_scale
 from keras_rnnlm.scoring.learning import DynamicSettings
 from keras_rnnlm.scoring.ngram import NGramModel
 from keras_rnnlm.scoring.search import search
-from keras_rnnlm.scoring.system import LineReport, Progress, Sources, evaluate_lines
+from keras_rnnlm.scoring.system import (
+    LineReport,
+    Progress,
+    Sources,
+    evaluate_lines,
+    without_scale,
+)
 from keras_rnnlm.scoring.tuned import Line, Tuned
 from keras_rnnlm.scoring.tuned_files import read_tuned, write_tuned
 
@@ -165,12 +171,16 @@ class TunedEvaluation(ABC):
 
         Raises:
             InputError: If a text cannot be read or is too short, or the models of an
-                ensemble have different tokenizers.
+                ensemble have different tokenizers, or, with `train`, no settings of
+                their own.
         """
         begun = time.monotonic()
         self.tuned = None
         sources = self._sources(ensemble, ngram)
         if train is not None:
+            for member in sources.members:
+                if member.tuned is None:
+                    raise without_scale(member)
             text = self._encoded(train, encoding)
             told = None if progress is None else partial(progress, "measuring")
             scale = measure_scale(

@@ -90,6 +90,7 @@ def suggest(
     fixed: Mapping[str, Any] | None = None,
     with_range_test: bool = False,
     seconds: float = 2.0,
+    spent: Callable[[], float] = lambda: 0.0,
     tell: Tell = lambda _: None,
 ) -> Suggestion:
     """Return a recipe for a text, this machine and a time.
@@ -100,6 +101,7 @@ def suggest(
         fixed: Settings that are not to be chosen.
         with_range_test: Whether to let a learning-rate range test choose the rate.
         seconds: How long to measure each of three small networks.
+        spent: Returns seconds of the minutes that are over, where the run has begun.
         tell: Called with sentences about what is done.
 
     Raises:
@@ -122,11 +124,11 @@ def suggest(
         if name != "train"
     )
 
-    whole = 60 * (minutes - picked.value("system_minutes"))
+    whole, over = 60 * (minutes - picked.value("system_minutes")), _STARTUP + spent()
 
     def seen_with(units: int) -> float:
         each = cost.seconds(picked.settings(units=units), size)
-        rest = whole - _STARTUP - held_out * each / _SCORING
+        rest = whole - over - held_out * each / _SCORING
         return max(rest, 0.1 * whole) / each
 
     units = fixed.get("units") or rules.units(size, facts.fresh, seen_with)

@@ -16,6 +16,7 @@ from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.language_model import LanguageModel
 from keras_rnnlm.scoring.additions import default_order
+from keras_rnnlm.scoring.gradient_scale import long_enough
 from keras_rnnlm.scoring.ngram import NGramModel
 from keras_rnnlm.scoring.system import LineReport
 from keras_rnnlm.scoring.tuned import Tuned
@@ -94,7 +95,7 @@ class FinalSystem:
         tokens = 0 if corpus.test is None else corpus.test.counts.tokens_predicted
         tuned = model.tune_evaluation(
             self._valid,
-            corpus.train,
+            corpus.train if long_enough(corpus.train) else None,
             seconds=_SEARCH * self.seconds,
             mc_dropout=self._settings.system_passes,
             ngram=self._ngram(),
@@ -104,7 +105,7 @@ class FinalSystem:
         searched = time.monotonic() - begun
         lines: list[LineReport] = []
         if corpus.test is not None:
-            expected = tokens / _speed(tuned)
+            expected = tokens * _seconds_each(tuned)
             if searched + expected > 1.2 * self.seconds:
                 note(
                     f"The test text will take about {expected / 60:.1f} minutes to "
@@ -128,13 +129,15 @@ class FinalSystem:
         return NGramModel.fit(self._corpus.train, size, order)
 
 
-def _speed(tuned: Tuned) -> float:
-    """Return tokens a second of the slowest pass of the search that will be needed."""
-    system = tuned.system.dynamic
-    if system is None:
-        return float("inf")
-    return min(
-        float(trial["predictions"]) / max(float(trial["seconds"]), 1e-3)
-        for trial in tuned.record["trials"]
-        if trial["segment"] == system.segment and trial["scaled"] == system.scaled
-    )
+def _seconds_each(tuned: Tuned) -> float:
+    """Return seconds a token of all passes that the found system needs."""
+    system = tuned.system
+    seconds = (1 + system.passes) / float(tuned.record["static_speed"])
+    if system.dynamic is not None:
+        seconds += max(
+            float(trial["seconds"]) / float(trial["predictions"])
+            for trial in tuned.record["trials"]
+            if trial["segment"] == system.dynamic.segment
+            and trial["scaled"] == system.dynamic.scaled
+        )
+    return seconds

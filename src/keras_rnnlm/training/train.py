@@ -1,5 +1,6 @@
 """`train`: from a corpus and settings to a model folder; one loop, on top of `fit`."""
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
-from keras_rnnlm.errors import ResumeError
+from keras_rnnlm.errors import FolderError, ResumeError
 from keras_rnnlm.language_model import load
 from keras_rnnlm.models.ensemble_folder import is_ensemble, member_folders
 from keras_rnnlm.scoring.protocols import parse_protocol
@@ -24,7 +25,7 @@ from keras_rnnlm.training.memory import check_memory
 from keras_rnnlm.training.optimizers import build_optimizer
 from keras_rnnlm.training.reporter import Reporter, SilentReporter
 from keras_rnnlm.training.run import Run, TrainingResult
-from keras_rnnlm.training.run_folder import RunFolder
+from keras_rnnlm.training.run_folder import REPORT, RunFolder
 from keras_rnnlm.training.signals import SignalFlag
 from keras_rnnlm.training.word_vectors import (
     StartingVectors,
@@ -151,6 +152,26 @@ def schedule_of(report: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
             f"The report holds no schedule to repeat ({error} is missing)."
         ) from error
     return settings, schedule
+
+
+def settings_of_run(folder: Path) -> Settings | None:
+    """Return the settings of the run in a folder, finished or not; None if none is.
+
+    Raises:
+        FolderError: Its report is damaged.
+        ResumeError: Its checkpoint cannot be read.
+    """
+    path = folder / REPORT
+    try:
+        if path.is_file():
+            report = json.loads(path.read_text(encoding="utf-8"))
+            return Settings.from_dict(report["settings"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FolderError(f"'{path}' is damaged: {error}.") from error
+    checkpoint = read_checkpoint(folder)
+    if checkpoint is None:
+        return None
+    return Settings.from_dict(checkpoint.meta["identity"]["settings"])
 
 
 def _refuse_ensemble(folder: Path) -> None:

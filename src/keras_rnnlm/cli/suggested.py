@@ -1,0 +1,81 @@
+"""`--recipe suggest`: settings for the text, the machine and the time."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_rnnlm.cli.process import started_at
+from keras_rnnlm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from keras_rnnlm.config import Settings
+    from keras_rnnlm.data.corpus import Corpus
+
+SUGGEST = "suggest"
+
+
+def minutes_to_suggest_for(settings: "Settings", members: int | None) -> float:
+    """Return the time that settings are to be suggested for.
+
+    Args:
+        settings: Those given; the others are to be chosen.
+        members: Of an ensemble, or None.
+
+    Raises:
+        ConfigError: Without a time, or where settings cannot be suggested.
+    """
+    if settings.minutes is None:
+        raise ConfigError(
+            "--recipe suggest chooses settings for a time: give it with --minutes."
+        )
+    if settings.network != "rnn":
+        raise ConfigError(
+            "Settings are suggested for recurrent networks; received network="
+            f"{settings.network}. Leave --recipe suggest out."
+        )
+    if members is not None:
+        raise ConfigError(
+            "Settings are suggested for one network; received --members. Take a recipe "
+            "that rnnlm suggest writes for the time of one."
+        )
+    return settings.minutes
+
+
+def suggested_settings(
+    corpus: "Corpus",
+    minutes: float,
+    fixed: Mapping[str, Any],
+    begun: Path | None,
+    tell: Callable[[str], None],
+) -> "Settings":
+    """Return the suggestion; that of the run which is gone on with, if there is one.
+
+    Args:
+        corpus: The text.
+        minutes: Of the whole run; the measuring is a part of it.
+        fixed: Settings that are not to be chosen.
+        begun: Folder of a run to go on with.
+        tell: Called with sentences.
+    """
+    from keras_rnnlm.search.suggest import suggest
+    from keras_rnnlm.training.train import settings_of_run
+
+    known = None if begun is None else settings_of_run(begun)
+    if known is not None:  # measured again they would be others
+        return known.replace(**fixed)
+    found = suggest(
+        corpus,
+        minutes,
+        fixed=fixed,
+        spent=lambda: time.monotonic() - started_at(),
+        tell=tell,
+    )
+    chosen = ", ".join(
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        for choice in found.choices
+        for name, value in choice.settings.items()
+        if name not in fixed
+    )
+    tell(f"Suggested (rnnlm suggest gives the reasons): {chosen}.")
+    return found.settings
