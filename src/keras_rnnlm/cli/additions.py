@@ -123,7 +123,7 @@ def load_ngram(
     """Return the n-gram model that `--ngram` asks for.
 
     Raises:
-        ConfigError: For an order of a model that is not fitted.
+        ConfigError: For an order below 1, or one of a model that is not fitted.
         InputError: For `fit` without a training text.
     """
     from keras_rnnlm.data.store import encode_files
@@ -136,6 +136,8 @@ def load_ngram(
             f"The order of an n-gram model is of --ngram fit; received {order} and "
             f"{'no --ngram' if wanted is None else wanted}. Leave one of them out."
         )
+    if order is not None and order < 1:
+        raise ConfigError(f"ngram.order takes 1 or more; received {order}.")
     if wanted is None:
         return None
     if wanted != "fit":
@@ -153,7 +155,8 @@ def load_ngram(
             "--train, or an ARPA file."
         )
     text = encode_files(find_files(list(train), encoding), lm.tokenizer)
-    order = order or default_order(lm.tokenizer.kind)
+    if order is None:
+        order = default_order(lm.tokenizer.kind)
     return NGramModel.fit(text, lm.tokenizer.vocabulary_size, order)
 
 
@@ -173,11 +176,14 @@ def line_rows(
 
     Args:
         reports: The lines.
-        static: Perplexity of the plain forward pass under the protocol `carry`.
+        static: Perplexity of the plain forward pass under the protocol `carry`, unless
+            the first line is that pass.
     """
     rows = []
     for i, report in enumerate(reports):
         title = TITLES[report.line.name]
+        if report.line.name == "static":  # the others read on as this one does
+            static = report.perplexity
         gain = "" if static is None else f" ({report.perplexity / static - 1:+.1%})"
         rows.append(
             (

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_rnnlm.cli.base import Session, Verb
-from keras_rnnlm.errors import ConfigError, InputError, nearest
+from keras_rnnlm.cli.outputs import check_file
+from keras_rnnlm.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -84,7 +85,8 @@ def bench(
     from keras_rnnlm.bench.peers import chosen
     from keras_rnnlm.bench.workloads import CELLS, STANDARD, TASKS, workload
 
-    _check_writable(json_path, plot_path)
+    for name, path in (("--json", json_path), ("--plot", plot_path)):
+        check_file(name, None if path == "-" else path)
     named = _names(models or (QUICK_MODELS if quick else ",".join(STANDARD)))
     plan = Plan(
         workloads=[
@@ -217,12 +219,3 @@ def _known(text: str, choices: tuple[str, ...], what: str) -> list[str]:
                 f"Known: {', '.join(choices)}."
             )
     return names
-
-
-def _check_writable(*paths: str | None) -> None:
-    """Refuse a path that cannot be written before half an hour has been spent."""
-    for path in paths:
-        if path not in (None, "-") and not Path(str(path)).absolute().parent.is_dir():
-            raise InputError(
-                f"There is no folder to write '{path}' in; make it or name another."
-            )

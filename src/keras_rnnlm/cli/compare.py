@@ -10,6 +10,7 @@ import click
 
 from keras_rnnlm.cli.base import Verb
 from keras_rnnlm.cli.imports import import_option
+from keras_rnnlm.cli.outputs import check_file
 from keras_rnnlm.cli.process import program
 from keras_rnnlm.cli.train import (
     free_path,
@@ -150,6 +151,8 @@ def compare(context: click.Context, /, **options: Any) -> int:
     out = Path(options["out"] or free_path(Path("runs") / name))
     if not options["resume"]:
         refuse_existing(out)
+    for name in ("csv", "latex", "plot"):
+        check_file(f"--{name}", options[f"{name}_file"])
 
     from keras_rnnlm.backend import unused_gpu
     from keras_rnnlm.cli.compare_progress import Progress

@@ -1,13 +1,11 @@
 """What the verbs of `rnnlm vectors` share."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
 from keras_rnnlm.cli.wording import table
-from keras_rnnlm.errors import InputError
 
 # As `data.vector_words` and `data.vector_writer` have them: `--help` imports neither.
 CASES = ("exact", "lower", "any")
@@ -58,12 +56,3 @@ def say(found: dict[str, Any], rows: list[tuple[str, str]], as_json: bool) -> No
 def names(text: str | None) -> tuple[str, ...]:
     """Read names with commas between them."""
     return tuple(name.strip() for name in text.split(",")) if text else ()
-
-
-def check_folder(out: str) -> None:
-    """Say before the work that there is nowhere to put its result."""
-    if Path(out).is_dir() or not Path(out).absolute().parent.is_dir():
-        raise InputError(
-            f"--out expected the name of a file in a folder that exists, received "
-            f"'{out}'."
-        )

@@ -8,8 +8,8 @@ import click
 
 from keras_rnnlm.cli.base import Verbs
 from keras_rnnlm.cli.imports import import_option
+from keras_rnnlm.cli.outputs import check_file
 from keras_rnnlm.cli.vector_options import (
-    check_folder,
     format_option,
     json_option,
     names,
@@ -19,6 +19,7 @@ from keras_rnnlm.cli.vector_options import (
 from keras_rnnlm.cli.vectors_coverage import coverage
 from keras_rnnlm.cli.vectors_train import train
 from keras_rnnlm.cli.wording import count, size
+from keras_rnnlm.errors import ConfigError
 
 if TYPE_CHECKING:
     from keras_rnnlm.data.vector_neighbours import Neighbours
@@ -77,6 +78,12 @@ def nearest(
     )
 
     if Path(source).is_dir():
+        if case != "exact" or normalize is not None or first is not None:
+            raise ConfigError(
+                "--case, --normalize and --first are about a file of vectors; received "
+                f"the model '{source}', whose words are looked up as they are written. "
+                "Leave them out."
+            )
         from keras_rnnlm.language_model import load
 
         model = load(source)
@@ -126,7 +133,7 @@ def write(
     from keras_rnnlm.data.vector_writer import format_of
     from keras_rnnlm.language_model import load
 
-    check_folder(out)
+    check_file("--out", out)
     loaded = load(model)
     format = format or format_of(out)
     loaded.write_vectors(out, format, output_layer=output_layer)

@@ -5,8 +5,8 @@ import time
 import click
 
 from keras_rnnlm.cli.base import Verb
+from keras_rnnlm.cli.outputs import check_file
 from keras_rnnlm.cli.vector_options import (
-    check_folder,
     encoding_option,
     format_option,
     json_option,
@@ -87,7 +87,7 @@ def train(
     from keras_rnnlm.data.vector_writer import format_of, write_vectors
 
     begun = time.perf_counter()
-    check_folder(out)
+    check_file("--out", out)
     files = find_files(list(texts), encoding)
     with reading("training") as progress:
         trained = train_vectors(

@@ -10,6 +10,7 @@ The cache keeps to `CACHE_BYTES`: after a write the entries used longest ago go.
 
 import json
 import os
+import re
 import secrets
 import shutil
 import struct
@@ -28,6 +29,7 @@ from keras_rnnlm.errors import InputError
 
 CACHE_BYTES = 20 << 30
 _SUFFIX = ".tokens"
+_OURS = re.compile(r"[0-9a-f]{64}(\.tokens|\.\d+\.[0-9a-f]{8}(\.oov)?\.part)")
 _MAGIC = b"RNNLMIDS"
 # ids' bytes, ids' item size, unknown tokens, JSON's bytes
 _SIZES = struct.Struct("<QQQQ")
@@ -189,6 +191,8 @@ def _tidy(folder: Path, keep: str) -> None:
     for path in folder.iterdir():
         with suppress(OSError):
             status = path.stat()
+            if not _OURS.fullmatch(path.name):  # the folder may be anybody's
+                continue
             if path.suffix == ".part" and time.time() - status.st_mtime > _DAY:
                 path.unlink()
             elif path.suffix == _SUFFIX:

@@ -340,6 +340,12 @@ def _check_enough(train: EncodedText, tokenizer: Tokenizer, chosen: bool) -> Non
         if len(kinds) >= 2:
             break
     found = len(kinds)
+    if kinds == {tokenizer.unk_id}:
+        raise InputError(
+            f"No {unit[:-1]} of {', '.join(train.names[:3])} is in the vocabulary, so "
+            f"there is nothing to learn. Give a vocabulary of {unit} as the text has "
+            "them, or none."
+        )
     if chosen and train.spaced and train.counts.words < 2:
         unit, found = "words", train.counts.words
     if found < 2:

@@ -20,7 +20,8 @@ def split_parts(given: Parts, split: Sequence[float], kind: str) -> Parts:
     Args:
         given: files by part; "train" is split, "test" may stand beside.
         split: two or three shares.
-        kind: of the tokenizer; only characters are cut inside a line.
+        kind: of the tokenizer; only characters are cut inside a line, and others where
+            a long text has too few line ends.
 
     Raises:
         InputError: the shares make no sense, or make a part that is given.
@@ -38,7 +39,13 @@ def split_parts(given: Parts, split: Sequence[float], kind: str) -> Parts:
                 f"The split makes {NAMES[name]} text of the training files, and "
                 f"there are {NAMES[name]} files too: give one or the other."
             )
-    parts = split_files(given["train"], split, at_lines=kind != "char")
+    files, at_lines = given["train"], kind != "char"
+    try:
+        parts = split_files(files, split, at_lines=at_lines)
+    except InputError:
+        if not at_lines or sum(file.characters for file in files) < _CUT_INSIDE_LINES:
+            raise
+        parts = split_files(files, split, at_lines=False)
     return {**given, **dict(zip(made, parts, strict=True))}
 
 

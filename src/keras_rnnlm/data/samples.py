@@ -43,10 +43,12 @@ def sample_text(files: Sequence[TextFile], characters: int, seed: int = 0) -> st
     if total <= characters:
         return "".join(_ended(file.read()) for file in files)
     size = min(_SAMPLE_BLOCK, characters)
-    blocks = sum(-(-file.characters // size) for file in files)
-    chosen = np.zeros(blocks, bool)
-    order = np.random.default_rng(seed).permutation(blocks)
-    chosen[order[: characters // size]] = True
+    lengths = np.array([n for file in files for n in _block_lengths(file, size)])
+    order = np.random.default_rng(seed).permutation(len(lengths))
+    # Blocks of short files are short: so many as make up the sample, the last cut off.
+    enough = int(np.searchsorted(np.cumsum(lengths[order]), characters)) + 1
+    chosen = np.zeros(len(lengths), bool)
+    chosen[order[:enough]] = True
     taken = []
     number = 0
     for file in files:
@@ -55,6 +57,12 @@ def sample_text(files: Sequence[TextFile], characters: int, seed: int = 0) -> st
                 taken.append(_whole_lines(block))
             number += 1
     return "".join(taken)[:characters]
+
+
+def _block_lengths(file: TextFile, size: int) -> list[int]:
+    """Return the numbers of characters of the blocks of a file."""
+    whole, rest = divmod(file.characters, size)
+    return [size] * whole + [rest] * (rest > 0)
 
 
 def uses_spaces(sample: str) -> bool:

@@ -28,6 +28,7 @@ from keras_rnnlm.data.processes import encode_pieces, process_count
 from keras_rnnlm.data.segments import Positions
 from keras_rnnlm.data.text import TextFile, safe_blocks, uses_spaces
 from keras_rnnlm.data.tokenizers import Tokenizer
+from keras_rnnlm.errors import InputError
 from keras_rnnlm.user_cache import cache_folder
 
 # Part of each cache key: raise it when the same text and tokenizer give other ids or
@@ -61,7 +62,8 @@ def encode_files(
         processes: how many to use; None for one a core where the text is large.
 
     Raises:
-        InputError: a file cannot be decoded, or the cache cannot be written to.
+        InputError: a file cannot be decoded, or changes meanwhile, or the cache cannot
+            be written to.
     """
     digest, characters = _hash(files)
     key = _key(digest, characters, tokenizer)
@@ -81,6 +83,13 @@ def encode_files(
                 writer.append(*builder.add(piece))
                 if progress is not None:
                     progress(builder.characters, total)
+            if builder.characters != total:
+                names = ", ".join(file.name for file in files[:3])
+                raise InputError(
+                    f"A text changed while it was read ({names}): first it had "
+                    f"{total:,} characters, then {builder.characters:,}. Try again "
+                    "when nobody writes to it."
+                )
             writer.close(builder.facts())
         entry = read_entry(folder, key)
         if entry is None:

@@ -29,6 +29,11 @@ _LITERAL_EOS = rf"(?<![^{_SPACE}]){EOS}(?![^{_SPACE}])"
 _NOT_EOS = "\ufdd0"  # stands for a literal <eos>; never in a vocabulary
 
 
+def shown_word(word: str) -> str:
+    """Return a word of `WordTokenizer.words` as it stands in the text."""
+    return EOS if word == _NOT_EOS else word
+
+
 class WordTokenizer(Tokenizer, kinds=("word",)):
     """One id for each word of a vocabulary, `<eos>` (0) and `<unk>` (1).
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_rnnlm.data.tokenizers import Tokenizer, WordTokenizer
+from keras_rnnlm.data.word_tokenizer import shown_word
 from keras_rnnlm.errors import InputError
 
 # Longer than any text of as many tokens, but for some of no interest.
@@ -105,5 +106,5 @@ def _pieces(tokenizer: Tokenizer, text: str, ids: NDArray[np.int32]) -> list[str
         for i, word in enumerate(tokenizer.words(text)):
             if i < len(pieces) and ids[i] == tokenizer.unk_id:
                 space = " " if pieces[i].startswith(" ") else ""
-                pieces[i] = space + word
+                pieces[i] = space + shown_word(word)
     return pieces

@@ -175,7 +175,7 @@ def check_path(path: Path) -> None:
     if path.suffix not in (".html", ".htm", ".json") or path.is_dir():
         raise InputError(
             f"Expected a file that ends in .html or .json, received '{path}'. Write "
-            f"for example '{path.with_suffix('.html').name}'."
+            f"for example '{path.stem or 'report'}.html'."
         )
     if not path.parent.is_dir():
         raise InputError(

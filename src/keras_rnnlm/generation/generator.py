@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_rnnlm.data.tokenizers import Tokenizer, WordTokenizer
+from keras_rnnlm.data.word_tokenizer import shown_word
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.generation.loops import Network, choose, chunk_sizes
+from keras_rnnlm.generation.prompt import read_part
 from keras_rnnlm.generation.reading import read_context
 from keras_rnnlm.generation.samplers import Sampler, normalize, random_streams
 from keras_rnnlm.generation.writer import Writer, write
@@ -128,7 +130,7 @@ def stream(
     banned = () if allow_unk or unk is None else (unk,)
     sampler = Sampler(temperature, top_k, top_p, repetition_penalty, banned)
     streams = random_streams(seed, n)
-    ids = np.asarray(tokenizer.encode(prompt, final=False), np.int32)
+    ids = _ids_of(tokenizer, prompt)
     start = _start(tokenizer, ids)
     writers = [Writer(tokenizer, prompt, stop) for _ in range(n)]
     return write(next_tokens(network, start, ids, sampler, streams, tokens), writers)
@@ -143,7 +145,8 @@ def unknown_in_prompt(tokenizer: Tokenizer, prompt: str) -> list[str]:
     parts: Sequence[str] = prompt
     if isinstance(tokenizer, WordTokenizer):
         parts = tokenizer.words(prompt)
-    return list(dict.fromkeys(parts[position] for position in unknown))
+    found = (shown_word(parts[position]) for position in unknown)
+    return list(dict.fromkeys(found))
 
 
 def next_tokens(
@@ -195,11 +198,17 @@ def next_log_probabilities(
     Raises:
         InputError: There is nothing to begin from.
     """
-    ids = np.asarray(tokenizer.encode(prompt, final=False), np.int32)
+    ids = _ids_of(tokenizer, prompt)
     context = np.append(_start(tokenizer, ids), ids).astype(np.int32)
     log_probs, _ = read_context(packed_copy(network) or network, context, 1)
     result: NDArray[np.float64] = normalize(log_probs)[0]
     return result
+
+
+def _ids_of(tokenizer: Tokenizer, prompt: str) -> Ids:
+    """What is read of a prompt."""
+    read = read_part(tokenizer, prompt)
+    return np.asarray(tokenizer.encode(read, final=False), np.int32)
 
 
 def _start(tokenizer: Tokenizer, prompt: Ids) -> tuple[int, ...]:

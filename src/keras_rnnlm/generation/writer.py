@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_rnnlm.data.tokenizers import Tokenizer
+from keras_rnnlm.generation.prompt import PIECES, read_part, spaced
 from keras_rnnlm.generation.stops import StopWatch
 
 Ids = NDArray[np.int32]
@@ -21,11 +22,10 @@ class Writer:
         self._watch = StopWatch(stop)
         self._decoder = tokenizer.decoder()
         # Whether a space comes before a word depends on what stands before it.
-        for token in tokenizer.encode(prompt, final=False):
+        for token in tokenizer.encode(read_part(tokenizer, prompt), final=False):
             self._decoder.push(int(token))
-        # A prompt of words that ends in a space has the one before the first word.
-        self._spaced = tokenizer.kind == "word" and prompt.endswith(" ")
-        self._bytes = tokenizer.kind in ("bpe", "unigram")
+        self._spaced = spaced(tokenizer, prompt)
+        self._bytes = tokenizer.kind in PIECES
 
     @property
     def stopped(self) -> bool:

@@ -143,12 +143,23 @@ class CacheNetwork:
         terms = ops.where(seen, ops.exp(self.theta * (nearness - nearest)), 0.0)
         total = ops.sum(terms, axis=-1, keepdims=True)
         shares = terms / ops.maximum(total, 1e-30)
-        # An empty place is of class -1, which is no word.
-        ids = ops.cast(words, "int32") - 1
-        cached = ops.matmul(shares, ops.one_hot(ids, self.vocabulary_size))
+        cached = self._by_word(shares, ops.cast(words, "int32"))
         own = ops.exp(self.network.log_probabilities(vectors))
         part = ops.where(total > 0, self.weight, 0.0)
         return ops.log((1.0 - part) * own + part * cached)
+
+    def _by_word(self, shares: Any, words: Any) -> Any:
+        """Sum shares (B, T, W) of places by the word in each, 0 for none: (B, T, V)."""
+        rows, steps, places = shares.shape
+        classes = self.vocabulary_size + 1
+        of_row = ops.arange(rows, dtype="int32")[:, None] * classes + words
+        sums = ops.segment_sum(
+            ops.reshape(ops.transpose(shares, (0, 2, 1)), (rows * places, steps)),
+            ops.reshape(of_row, (-1,)),
+            num_segments=rows * classes,
+        )
+        sums = ops.reshape(sums, (rows, classes, steps))[:, 1:]
+        return ops.transpose(sums, (0, 2, 1))
 
     def log_probabilities(self, hidden: Any) -> Any:
         """Return what `hidden` gave: natural log-probabilities."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_rnnlm.data.encoded_text import EncodedText
+from keras_rnnlm.errors import InputError
 from keras_rnnlm.language_model import LanguageModel
 from keras_rnnlm.scoring.protocols import default_protocol, parse_protocol, segments
 from keras_rnnlm.scoring.scorer import Progress, score_segments
@@ -59,10 +60,19 @@ def losses_of(
     protocol: str | None = None,
     progress: Progress | None = None,
 ) -> tuple[Ints, Floats]:
-    """Return the position of each target in `text.ids`, and its loss in nats."""
+    """Return the position of each target in `text.ids`, and its loss in nats.
+
+    Raises:
+        InputError: There is nothing to predict.
+    """
     wanted = protocol or model.protocol
     chosen = default_protocol(text) if wanted is None else parse_protocol(wanted)
     starts, stops = segments(text, chosen)
+    if not (stops > starts).any():
+        raise InputError(
+            "Expected a text with at least one token to predict, received none. Give a "
+            "longer text."
+        )
     network: Any = model.network
     scores = score_segments(network, text.ids, starts, stops, progress=progress)
     pieces = [

@@ -1,0 +1,20 @@
+"""A prompt as a network reads it."""
+
+from keras_rnnlm.data.tokenizers import Tokenizer
+
+PIECES = ("bpe", "unigram")
+
+
+def read_part(tokenizer: Tokenizer, prompt: str) -> str:
+    """Return what is read of a prompt: all but a space that its next word brings along.
+
+    In training a piece that is a space alone never stands before a word, so a network
+    that has read one expects anything but a word.
+    """
+    held_back = tokenizer.kind in PIECES and prompt.endswith(" ")
+    return prompt[:-1] if held_back else prompt
+
+
+def spaced(tokenizer: Tokenizer, prompt: str) -> bool:
+    """Whether the prompt has the space that comes before the first word written."""
+    return tokenizer.kind in ("word", *PIECES) and prompt.endswith(" ")
