@@ -157,7 +157,8 @@ class Settings:
         validations: Number of validations spread over the run, the last at its end.
         patience: Stop after this many validations without progress; 0 never stops.
         seed: Seed of weights, order and dropout.
-        protocol: Evaluation protocol stored with the model; chosen by size if absent.
+        protocol: Evaluation protocol stored with the model; if absent `sentence` with
+            mode=sentence, else chosen by the size of a text.
         system_minutes: Time, of `minutes` where those are given, to search on the
             validation text what is added at evaluation (`docs/evaluation.md`) and to
             measure the whole on the test text; 0 leaves that out.
@@ -302,6 +303,11 @@ class Settings:
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
             raise impossible("minutes", "a number above 0", self.minutes)
         check_system(self)
+
+    @property
+    def evaluation_protocol(self) -> str | None:
+        """`protocol`; if absent `sentence` for a model that reads lines alone."""
+        return self.protocol or ("sentence" if self.mode == "sentence" else None)
 
     @property
     def averaging_kind(self) -> str:

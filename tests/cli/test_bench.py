@@ -33,7 +33,10 @@ def test_tables_a_record_and_a_picture(inside: Path, capsys: Captured) -> None:
         (["--peers", "caffe"], "no contestant 'caffe'"),
         (["--cells", "lstn"], "no cell 'lstn'. Did you mean 'lstm'?"),
         (["--tasks", "sleeping"], "no task 'sleeping'"),
-        (["--json", "nowhere/bench.json"], "folder that exists, received 'nowhere/bench.json'"),
+        (
+            ["--json", "nowhere/bench.json"],
+            "folder that exists, received 'nowhere/bench.json'",
+        ),
         (["--rounds", "0"], "--rounds"),
     ],
 )

@@ -12,10 +12,12 @@ import pytest
 import keras_rnnlm as krl
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.data.store import encode_texts
 from keras_rnnlm.errors import ConfigError, InputError, ResumeError
 from keras_rnnlm.models.weights import weight_arrays
 from keras_rnnlm.training.adapt import Base, adapt
 from keras_rnnlm.training.adaptation import Adaptation, passes
+from keras_rnnlm.training.reporter import SilentReporter
 from keras_rnnlm.training.train import train
 
 OLD = ["the cat sat on the mat", "a dog sat on the log", "the dog ran to the cat"] * 30
@@ -32,6 +34,13 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
     folder = tmp_path_factory.mktemp("adapt") / "base"
     train(corpus, settings, folder)
     return Base.load(folder)
+
+
+class Summary(SilentReporter):
+    """Remembers what it is told at the start."""
+
+    def start(self, summary: dict[str, Any]) -> None:
+        self.summary = summary
 
 
 def texts(base: Base, new_words: int | None = None) -> Corpus:
@@ -181,6 +190,46 @@ def test_what_cannot_go_together(base: Base, tmp_path: Path) -> None:
     for name, value in (("replay", 1.0), ("decay", -1.0), ("layer_rate", 1.5)):
         with pytest.raises(ConfigError, match=name):
             Adaptation(**{name: value})
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_lanes_are_as_many_as_were_asked_for(base: Base, tmp_path: Path) -> None:
+    corpus = texts(base)
+    old = Corpus.from_texts(OLD * 4, tokenizer=base.tokenizer).train
+    settings = base.settings("adapt", {**QUICK, "max_steps": 2, "batch_size": 16})
+    for share in (0.4, 0.99):
+        told = Summary()
+        out, how = tmp_path / f"{share}", Adaptation(replay=share)
+        adapt(base, corpus, settings, out, how, old=old, reporter=told)
+        assert told.summary["batch_size"] == 16
+
+
+def test_that_unknown_words_were_learnt_is_handed_down(
+    base: Base, tmp_path: Path
+) -> None:
+    assert base.knows_unknown
+    corpus = texts(base, new_words=1)
+    assert corpus.train.counts.oov == 0
+    settings = base.settings("adapt", {**QUICK, "max_steps": 2})
+    adapt(base, corpus, settings, tmp_path / "a", Adaptation(new_words=1))
+    assert Base.load(tmp_path / "a").knows_unknown
+
+
+def test_old_text_has_something_to_predict(tmp_path: Path) -> None:
+    corpus = Corpus.from_texts(OLD, tokenizer="char")
+    quick = {"max_steps": 2, "validations": 1}
+    train(corpus, Settings(units=4, layers=1, **quick), tmp_path / "base")
+    base = Base.load(tmp_path / "base")
+    one = encode_texts(["a"], base.tokenizer)
+    new = Corpus.from_texts(NEW, tokenizer=base.tokenizer)
+    with pytest.raises(InputError, match="old validation text"):
+        adapt(
+            base,
+            new,
+            base.settings("adapt", QUICK),
+            tmp_path / "a",
+            old_valid=one,
+        )
     assert not (tmp_path / "a").exists()
 
 

@@ -37,17 +37,20 @@ def test_layers_begin_from_the_output_down() -> None:
     assert rate_scales(layers, 0.0, 1.0, 0.0).tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("name", ["Adam", "SGD", "RMSprop"])
-def test_each_weight_has_a_rate_of_its_own(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [("Adam", {}), ("SGD", {}), ("RMSprop", {}), ("AdamW", {"weight_decay": 0.3})],
+)
+def test_each_weight_has_a_rate_of_its_own(name: str, more: dict[str, float]) -> None:
     kind: Any = getattr(keras.optimizers, name)
     values, scales = [np.array([1.0, -2.0]), np.array([3.0])], [1.0, 0.25]
     gradients = [np.array([0.5, -0.1]), np.array([2.0])]
     weights = [keras.Variable(v) for v in values]
-    optimizer = scaled_kind(kind, 0.0)(learning_rate=0.1)
+    optimizer = scaled_kind(kind, 0.0)(learning_rate=0.1, **more)
     optimizer.build(weights)
     optimizer.rate_scales.assign(scales)
     alone = [keras.Variable(v) for v in values]
-    own = [kind(learning_rate=0.1 * scale) for scale in scales]
+    own = [kind(learning_rate=0.1 * scale, **more) for scale in scales]
     for _ in range(3):
         optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradients], weights)
         for one, gradient, weight in zip(own, gradients, alone, strict=True):

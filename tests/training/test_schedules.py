@@ -116,6 +116,30 @@ def test_a_steady_clock_meets_the_deadline_closely() -> None:
     assert pace.progress(step) > 0.995
 
 
+def test_batches_of_new_shapes_compile_and_end_no_run_early() -> None:
+    """Two shapes compile at once, two later; a step takes five milliseconds."""
+    compile_at = {1: 5.0, 2: 2.5, 3: 2.5, 400: 2.5, 3000: 2.5}
+    pace, now, step = ClockPace(deadline=60.0, shapes=5), 0.0, 0
+    progress = []
+    while not pace.finished(step, now):
+        progress.append(pace.progress(step))
+        step += 1
+        now += compile_at.get(step, 0.005)
+        pace.observe(step, now)
+    assert 58.0 < now <= 60.01
+    assert progress == sorted(progress) and progress[10] < 0.1
+    assert progress[-1] > 0.98
+
+
+def test_a_run_of_a_few_slow_steps_goes_through_its_schedule() -> None:
+    pace, now, step = ClockPace(deadline=60.0, shapes=8), 0.0, 0
+    while not pace.finished(step, now):
+        step += 1
+        now += 3.0
+        pace.observe(step, now)
+    assert step == 20 and pace.progress(step) > 0.9
+
+
 def test_reserved_time_is_not_planned_for_steps() -> None:
     pace = ClockPace(deadline=100.0)
     pace.observe(1, 1.0)

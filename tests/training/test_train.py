@@ -20,7 +20,8 @@ from keras_rnnlm.models.weights import weight_arrays
 from keras_rnnlm.training.loop import TrainingLoop
 from keras_rnnlm.training.model_card import model_card
 from keras_rnnlm.training.run_folder import RunFolder
-from keras_rnnlm.training.train import schedule_of, train
+from keras_rnnlm.training.train import check_replay, schedule_of, train
+from keras_rnnlm.training.validation import Validator
 
 SMALL: dict[str, Any] = {
     "units": 12,
@@ -222,11 +223,59 @@ def test_early_stopping(corpus: Corpus, tmp_path: Path) -> None:
     settings = Settings(
         **{**SMALL, "learning_rate": 1e-12, "patience": 2, "validations": 30}
     )
-    listener = Listener()
-    train(corpus, settings, tmp_path / "run", reporter=listener)
+    listener, again = Listener(), Listener()
+    result = train(corpus, settings, tmp_path / "run", reporter=listener)
     # The rate is so small that no validation after some first ones can be better.
     assert any("Stopped early" in note for note in listener.notes)
     assert len(listener.validations) < 30
+    # A replay has the rates and validations of the run that was planned.
+    assert result.report["schedule"]["planned"] == 60
+    same, schedule = schedule_of(result.report)
+    train(corpus, same, tmp_path / "two", schedule=schedule, reporter=again)
+    assert again.validations == listener.validations
+
+
+def test_a_replay_is_of_the_same_text(corpus: Corpus, tmp_path: Path) -> None:
+    report = train(corpus, Settings(**SMALL), tmp_path / "run").report
+    check_replay(report, corpus)
+    other = Corpus.from_texts(["some other text", "of two lines"], tokenizer="char")
+    with pytest.raises(ResumeError, match="had other text"):
+        check_replay(report, other)
+    with pytest.raises(ResumeError, match="adapted another model"):
+        schedule_of({**report, "adaptation": {"replay": 0.5}})
+
+
+def test_a_run_that_was_killed_as_it_wrote_its_folder_goes_on(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("keras_rnnlm.models.folder.write_manifest", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(corpus, Settings(**SMALL), tmp_path / "run")
+    assert (tmp_path / "run" / "report.json").exists()
+    result = train(corpus, Settings(**SMALL), tmp_path / "run", resume=True)
+    assert result.language_model is not None
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert all((tmp_path / "run" / name).is_file() for name in manifest["sha256"])
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+
+
+def test_lines_alone_are_validated_as_they_are_evaluated(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    settings = Settings(**{**SMALL, "mode": "sentence", "max_steps": 20})
+    report = train(corpus, settings, tmp_path / "run").report
+    assert report["valid"]["protocol"] == "sentence"
+    assert report["valid_estimate"] == pytest.approx(report["valid"]["loss"], rel=1e-5)
+
+
+def test_the_only_validation_has_its_time(corpus: Corpus) -> None:
+    assert corpus.valid is not None
+    network = RNNLM(corpus.vocabulary_size, units=12, layers=1)
+    assert 0 < Validator(corpus.valid).estimated_seconds(network) < 60
 
 
 def test_averaged_weights_are_kept_and_differ(corpus: Corpus, tmp_path: Path) -> None:

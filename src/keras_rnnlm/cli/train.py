@@ -22,7 +22,6 @@ from keras_rnnlm.cli.wording import figure, table
 from keras_rnnlm.errors import FolderError
 
 if TYPE_CHECKING:
-    from keras_rnnlm.config import Settings
     from keras_rnnlm.data.corpus import Corpus
     from keras_rnnlm.training.run import TrainingResult
     from keras_rnnlm.training.train_members import EnsembleResult
@@ -139,10 +138,13 @@ def train(context: click.Context, /, **options: Any) -> int:
         raise click.UsageError("--resume needs --out, the folder of the run.", context)
     # Before anything heavy: a slip in a setting or a split shows at once.
     overrides = _overrides(context, options)
-    schedule = None
+    schedule = repeated = None
     recipe, minutes = options["recipe"], None
     if options["replay"] is not None:
-        settings, schedule = _replayed(context, options)
+        from keras_rnnlm.training.train import schedule_of
+
+        repeated = _report_to_replay(context, options)
+        settings, schedule = schedule_of(repeated)
     elif recipe == SUGGEST:
         settings = Settings.from_recipe(None, overrides)
         minutes = minutes_to_suggest_for(settings, options["members"])
@@ -158,11 +160,14 @@ def train(context: click.Context, /, **options: Any) -> int:
     from keras_rnnlm.cli.progress import make_reporter
     from keras_rnnlm.program_cache import keep_programs
     from keras_rnnlm.training.tensorboard import EventReporter
+    from keras_rnnlm.training.train import check_replay
     from keras_rnnlm.training.train import train as train_model
     from keras_rnnlm.training.train_members import train_members
 
     keep_programs()
     corpus = read_corpus(options, split, settings.seed)
+    if repeated is not None:
+        check_replay(repeated, corpus)
     if recipe is None and schedule is None:
         recipe = default_recipe(corpus.tokenizer.kind, settings.network)
         settings = Settings.from_recipe(recipe, overrides)
@@ -231,10 +236,10 @@ def _overrides(context: click.Context, options: dict[str, Any]) -> dict[str, Any
     return {**variables, **parse_overrides(options["sets"]), **flags}
 
 
-def _replayed(
+def _report_to_replay(
     context: click.Context, options: dict[str, Any]
-) -> tuple["Settings", dict[str, Any]]:
-    """Return settings and schedule of the run that made `--replay MODEL`."""
+) -> dict[str, Any]:
+    """Return the report of the run that made `--replay MODEL`."""
     for name in ("recipe", "sets", "minutes", "seed"):
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             option = {"sets": "--set"}.get(name, f"--{name}")
@@ -242,17 +247,15 @@ def _replayed(
                 f"--replay repeats a run with the settings it had; leave {option} out.",
                 context,
             )
-    from keras_rnnlm.training.train import schedule_of
-
     path = Path(options["replay"], "report.json")
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FolderError(
             f"Cannot read '{path}' ({error}). --replay takes the folder of a run that "
             "has finished."
         ) from error
-    return schedule_of(report)
+    return found
 
 
 def parse_split(text: str | None) -> tuple[float, ...] | None:

@@ -344,7 +344,7 @@ def _check_enough(train: EncodedText, tokenizer: Tokenizer, chosen: bool) -> Non
         raise InputError(
             f"No {unit[:-1]} of {', '.join(train.names[:3])} is in the vocabulary, so "
             f"there is nothing to learn. Give a vocabulary of {unit} as the text has "
-            "them, or none."
+            "them or, to adapt a model, --new-words 2."
         )
     if chosen and train.spaced and train.counts.words < 2:
         unit, found = "words", train.counts.words

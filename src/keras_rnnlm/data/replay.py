@@ -45,7 +45,7 @@ class ReplayBatches(Batches):
         super().__init__(new.seed, new.start, endless=True)
         self._new, self._old = new, old
         self.batch_size = new.batch_size + old.batch_size
-        self.steps = new.steps
+        self.steps, self.lengths = new.steps, new.lengths
         self.note = new.note
         self.batches_per_epoch = new.batches_per_epoch
         self.tokens_per_batch = self.batch_size * new.steps

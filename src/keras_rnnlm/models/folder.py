@@ -131,11 +131,16 @@ def load_folder(folder: str | Path) -> tuple[CausalLM, Tokenizer, dict[str, Any]
 
 
 def write_manifest(folder: Path) -> None:
-    """Write `manifest.json`: format version and the SHA-256 of every other file."""
+    """Write `manifest.json`: format version and the SHA-256 of every other file.
+
+    A checkpoint is none of them: it goes when the run has ended.
+    """
     names = sorted(
         p.name
         for p in folder.iterdir()
-        if p.is_file() and p.name != "manifest.json" and not p.name.startswith(".")
+        if p.is_file()
+        and p.name not in ("manifest.json", "checkpoint.safetensors")
+        and not p.name.startswith(".")
     )
     manifest = {"format": FORMAT, "sha256": {n: _sha256(folder / n) for n in names}}
     write_file(folder / "manifest.json", json_bytes(manifest))

@@ -172,7 +172,7 @@ def adapt(
     reporter = SilentReporter() if reporter is None else reporter
     base = base if isinstance(base, Base) else Base.load(base)
     adaptation = Adaptation() if adaptation is None else adaptation
-    check_adaptation(base, corpus, settings, adaptation, old)
+    check_adaptation(base, corpus, settings, adaptation, old, old_valid)
     check_memory(settings, corpus.vocabulary_size)
     if adaptation.steers:
         optimizer = build_optimizer(
@@ -230,13 +230,13 @@ class AdaptRun(Run):
         if self.old is None or not self.adaptation.replay:
             return super().batches(noising, start)
         settings, share = self.settings, self.adaptation.replay
-        lanes, _ = lanes_of(settings.batch_size, share)
+        lanes, old_lanes = lanes_of(settings.batch_size, share)
         fewer = replace(settings, batch_size=lanes)
         new = make_batches(
             self.corpus.train, fewer, noising, start, self.resegmentation
         )
         # A short text has fewer lanes and steps: the old one keeps to them.
-        beside = max(1, round(new.batch_size * share / (1 - share)))
+        beside = max(1, round(old_lanes * new.batch_size / lanes))
         alike = replace(settings, batch_size=beside, steps=new.steps)
         old = make_batches(self.old, alike, None, start, self.old_resegmentation)
         if old.steps != new.steps:
@@ -326,7 +326,7 @@ class AdaptRun(Run):
         """See `Run`: the figures of the model before, and those on the old text."""
         before = self.network()
         assign_weights(before, self.first_weights())
-        final = FinalEvaluation(self.corpus, self.settings.protocol)
+        final = FinalEvaluation(self.corpus, self.settings.evaluation_protocol)
         forgetting, check = self._forgetting(), self.flag.check
         added = self.corpus.vocabulary_size - self.base.tokenizer.vocabulary_size
         return {
@@ -334,6 +334,8 @@ class AdaptRun(Run):
                 **self.adaptation.to_dict(),
                 "base": self.base.folder.name,
                 "words_added": added,
+                "knows_unknown": self.base.knows_unknown
+                or self.corpus.train.counts.oov > 0,
                 "before": final.evaluate(before, check),
                 "old_before": forgetting.evaluate(before, check)["valid"],
                 "old_after": forgetting.evaluate(network, check)["valid"],
@@ -342,15 +344,16 @@ class AdaptRun(Run):
 
     def _forgetting(self) -> FinalEvaluation:
         old = replace(self.corpus, valid=self.old_valid, test=None)
-        return FinalEvaluation(old, self.settings.protocol)
+        return FinalEvaluation(old, self.settings.evaluation_protocol)
 
 
 def _knows_unknown(folder: Path, tokenizer: Tokenizer) -> bool | None:
-    """Whether `<unk>` stood in the training text, if the folder says so."""
+    """Whether `<unk>` stood in a text it was trained on, if the folder says so."""
     if tokenizer.settings().get("unk_is_word"):
         return True
     try:
         report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-        return bool(report["data"]["train"]["oov"] > 0)
+        before = (report.get("adaptation") or {}).get("knows_unknown")
+        return bool(before or report["data"]["train"]["oov"] > 0)
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -21,6 +21,7 @@ def check_adaptation(
     settings: Settings,
     adaptation: Adaptation,
     old: EncodedText | None,
+    old_valid: EncodedText | None,
 ) -> None:
     """Refuse what cannot go together.
 
@@ -30,16 +31,22 @@ def check_adaptation(
         settings: Of the run.
         adaptation: What is kept and what learns how fast.
         old: Text to replay, or None.
+        old_valid: Text to see on what is forgotten, or None.
 
     Raises:
         ConfigError: Settings that contradict each other, the model or the text.
-        InputError: A text of another tokenizer.
+        InputError: A text of another tokenizer, or without anything to predict.
     """
     known = base.tokenizer.tokens
     if corpus.tokenizer.tokens[: len(known)] != known:
         raise InputError(
             "Expected a text encoded by the tokenizer of the model to adapt, received "
             "one with another vocabulary. Give Corpus the model's own tokenizer."
+        )
+    if old_valid is not None and not old_valid.counts.tokens_predicted:
+        raise InputError(
+            "Expected an old validation text with at least one token to predict, "
+            f"received none in {', '.join(old_valid.names[:3])}. Give a longer text."
         )
     if adaptation.replay and old is None:
         raise ConfigError(

@@ -19,8 +19,9 @@ from safetensors.numpy import save
 
 from keras_rnnlm.errors import ResumeError
 from keras_rnnlm.models.folder import write_file
+from keras_rnnlm.training.run_folder import CHECKPOINT
 
-NAME = "checkpoint.safetensors"
+NAME = CHECKPOINT
 _META = "keras_rnnlm_checkpoint"
 _FORMAT = 2
 

@@ -96,6 +96,16 @@ class _Scaled:
             anchor.assign(ops.convert_to_numpy(variable.value))
             self.anchors.append(anchor)
 
+    def _apply_weight_decay(self, variables: Any) -> None:
+        """Decay weights at their own rates: what does not learn does not shrink."""
+        decay = self.weight_decay  # type: ignore[attr-defined]
+        for variable in variables if decay else ():
+            if self._use_weight_decay(variable):  # type: ignore[attr-defined]
+                place = self._get_variable_index(variable)
+                rate = ops.cast(self.learning_rate, "float32")  # type: ignore[attr-defined]
+                part = ops.cast(rate * self.rate_scales[place] * decay, variable.dtype)
+                variable.assign(variable - variable * part)
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Take a step with one variable, at its own rate, and pull it back."""
         place = self._get_variable_index(variable)

@@ -70,6 +70,7 @@ class TrainingLoop(keras.callbacks.Callback):
         set_learning_rate: Callable[[float], None] | None = None,
         writer: Writer | None = None,
         frozen_until: float = NOT_FROZEN,
+        validation_seconds: float = 0.0,
     ) -> None:
         """Set a run up at its beginning.
 
@@ -88,6 +89,7 @@ class TrainingLoop(keras.callbacks.Callback):
                 is told if absent.
             writer: Takes checkpoints; one that writes them into `folder` if absent.
             frozen_until: Step after which word vectors are trained that are frozen.
+            validation_seconds: About how long the first validation will take.
         """
         super().__init__()
         self.settings, self.pace, self.batches = settings, pace, batches
@@ -109,7 +111,7 @@ class TrainingLoop(keras.callbacks.Callback):
         self._decays = 0
         self._figures: list[float] = []  # of all validations
         self._stale = 0
-        self._validation_seconds = 0.0
+        self._validation_seconds = validation_seconds
         self._previous: Any = None
         self._recent_loss = math.nan
         self._reported = -math.inf

@@ -62,14 +62,15 @@ class MemberLoop(TrainingLoop):
 class CommonPace(ClockPace):
     """A time budget that several loops share: asked by each, decided once a step."""
 
-    def __init__(self, deadline: float, members: int) -> None:
+    def __init__(self, deadline: float, members: int, shapes: int = 1) -> None:
         """Create a pace that reaches progress 1 at `deadline` seconds.
 
         Args:
             deadline: In seconds of running time.
             members: Number of loops; each of them validates its own model.
+            shapes: As of `ClockPace`.
         """
-        super().__init__(deadline)
+        super().__init__(deadline, shapes=shapes)
         self._members = members
         self._observed: int | None = None
         self._decided: tuple[int, bool] | None = None

@@ -102,8 +102,9 @@ class Run:
         step = 0 if checkpoint is None else checkpoint.meta["step"]
         network = self.compiled(batches, frozen=step <= frozen_until)
         valid = self.corpus.valid
-        validator = None if valid is None else Validator(valid)
-        final = FinalEvaluation(self.corpus, self.settings.protocol)
+        protocol = self.settings.evaluation_protocol
+        validator = None if valid is None else Validator(valid, protocol)
+        final = FinalEvaluation(self.corpus, protocol)
         reserve = 0.0 if system is None else system.seconds
         pace = self.pace(batches, schedule, final, network, reserve)
         loop = TrainingLoop(
@@ -119,6 +120,7 @@ class Run:
             environment(),
             rate_setter(network),
             frozen_until=frozen_until,
+            validation_seconds=self.seconds_of_validation(validator, network),
         )
         if checkpoint is None:
             self.folder.cut_log(0)
@@ -205,12 +207,26 @@ class Run:
         settings = self.settings
         if schedule is not None:
             knots = [Knot(*knot) for knot in schedule["knots"]]
-            return StepPace(schedule["steps"], knots)
+            steps = schedule["steps"]
+            return StepPace(schedule.get("planned", steps), knots, last=steps)
         if settings.minutes is not None:
             reserve += final.estimated_seconds(network)
-            return ClockPace(max(1.0, 60.0 * settings.minutes - reserve))
+            deadline = max(1.0, 60.0 * settings.minutes - reserve)
+            return ClockPace(deadline, shapes=len(batches.lengths))
         steps = settings.max_steps or settings.epochs * batches.batches_per_epoch
         return StepPace(steps)
+
+    def seconds_of_validation(
+        self, validator: Validator | None, network: CausalLM
+    ) -> float:
+        """Measure how long the only validation will take, which ends a timed run.
+
+        Of several the first one tells, in time for the others.
+        """
+        only = self.settings.minutes is not None and self.settings.validations == 1
+        if validator is None or not only:
+            return 0.0
+        return validator.estimated_seconds(network)
 
     def summary(
         self, network: CausalLM, batches: Any, pace: StepPace | ClockPace, step: int
@@ -254,7 +270,8 @@ class Run:
         network = self.network()
         assign_weights(network, self.kept(loop.best))
         figures = final.evaluate(network, self.flag.check)
-        model = LanguageModel(network, self.corpus.tokenizer, self.settings.protocol)
+        protocol = self.settings.evaluation_protocol
+        model = LanguageModel(network, self.corpus.tokenizer, protocol)
         whole = None
         if system is not None:
             whole = system.measure(model, self.flag.check, self.reporter.note)
@@ -271,10 +288,7 @@ class Run:
             "parameters": parameter_count(network),
             "loops": trained.loops(),
             "output_loop": trained.output_layer.loop,
-            "schedule": {
-                "steps": loop.step,
-                "knots": [[k.step, k.progress, k.rate] for k in loop.pace.knots],
-            },
+            "schedule": schedule_of_loop(loop),
             "epochs": loop.step / loop.batches.batches_per_epoch,
             "best_step": loop.best_step,
             "averaged_since": loop.averaged_since,
@@ -290,7 +304,7 @@ class Run:
             self.folder.path,
             network,
             self.corpus.tokenizer,
-            protocol=self.settings.protocol,
+            protocol=protocol,
             extra={
                 REPORT: json_bytes(report),
                 "README.md": model_card(report).encode(),
@@ -301,6 +315,18 @@ class Run:
         (self.folder.path / NAME).unlink(missing_ok=True)
         self.reporter.finish(report)
         return TrainingResult(self.folder.path, report, model)
+
+
+def schedule_of_loop(loop: TrainingLoop) -> dict[str, Any]:
+    """Return what repeats the steps of a run that has ended, for its report."""
+    schedule: dict[str, Any] = {
+        "steps": loop.step,
+        "knots": [[k.step, k.progress, k.rate] for k in loop.pace.knots],
+    }
+    # Rates are those of the run as it was planned, also where patience ended it.
+    if isinstance(loop.pace, StepPace) and loop.pace.steps != loop.step:
+        schedule["planned"] = loop.pace.steps
+    return schedule
 
 
 def _finite(value: float) -> float | None:

@@ -11,6 +11,7 @@ from keras_rnnlm.file_lock import try_lock
 LOG = "training.jsonl"
 REPORT = "report.json"
 LOCK = ".lock"
+CHECKPOINT = "checkpoint.safetensors"
 
 
 class RunFolder:
@@ -75,9 +76,13 @@ class RunFolder:
             return [json.loads(line) for line in stream]
 
     def report(self) -> dict[str, Any] | None:
-        """Return the report of a finished run, or None."""
+        """Return the report of a finished run, or None.
+
+        The last thing that a run does is to remove its checkpoint: whatever is there
+        beside one may not be all.
+        """
         path = self.path / REPORT
-        if not path.is_file():
+        if not path.is_file() or (self.path / CHECKPOINT).exists():
             return None
         try:
             found = json.loads(path.read_text(encoding="utf-8"))

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 
 from keras_rnnlm.config import Settings
 
+_LONG, _LONGER = 0.25, 8.0
+"""Seconds, and times the quickest one, above which a step has compiled."""
+_STRETCH = 0.02
+"""Progress after which speed is measured anew, and most of one step at first."""
 START = 0.04
 """Rate at the start of a warm-up, as a share of the peak (Smith & Topin 2019: 1/25)."""
 
@@ -84,9 +88,18 @@ class Knot:
 class StepPace:
     """Progress of a run whose number of steps is known."""
 
-    def __init__(self, steps: int, knots: Sequence[Knot] = ()) -> None:
-        """Create a pace over `steps`, straight or along the recorded `knots`."""
+    def __init__(
+        self, steps: int, knots: Sequence[Knot] = (), last: int | None = None
+    ) -> None:
+        """Create a pace over `steps`, straight or along the recorded `knots`.
+
+        Args:
+            steps: Those that progress reaches 1 with.
+            knots: Of the run that is repeated.
+            last: Step that the run ends with, if it ends early.
+        """
         self.steps = steps
+        self.last = steps if last is None else last
         self.knots = list(knots)
         self._line = 0
 
@@ -104,7 +117,7 @@ class StepPace:
 
     def finished(self, step: int) -> bool:
         """Return whether `step` steps are all of them."""
-        return step >= self.steps
+        return step >= self.last
 
 
 class ClockPace:
@@ -112,14 +125,28 @@ class ClockPace:
 
     Times are seconds of running time, as summed over resumes. A new knot bends the
     line of progress so that, at the speed measured lately, it meets 1 at the deadline.
+    Speed is that of steps which do not compile: the first one does, and with batches of
+    several shapes as many others as there are more shapes.
     """
 
-    def __init__(self, deadline: float, knots: Sequence[Knot] = ()) -> None:
-        """Create a pace that reaches progress 1 at `deadline` seconds."""
-        self.deadline = deadline
+    def __init__(
+        self, deadline: float, knots: Sequence[Knot] = (), shapes: int = 1
+    ) -> None:
+        """Create a pace that reaches progress 1 at `deadline` seconds.
+
+        Args:
+            deadline: In seconds of running time.
+            knots: Of the run that is gone on with.
+            shapes: Of batches, each of which compiles once.
+        """
+        self.deadline, self.shapes = deadline, shapes
         self.knots = list(knots) or [Knot(0, 0.0, 0.0)]
         self._seen: tuple[int, float] | None = None
         self._pauses = 0.0
+        self._idle = 0.0  # of these, since the last step
+        self._last = 0.0
+        self._quickest = math.inf
+        self._compilations = shapes - 1
 
     def progress(self, step: int) -> float:
         """Return the progress before step number `step` (from 0) is taken."""
@@ -128,6 +155,7 @@ class ClockPace:
     def pause(self, seconds: float) -> None:
         """Leave out time that was not spent on steps, such as a validation."""
         self._pauses += seconds
+        self._idle += seconds
 
     def observe(self, step: int, now: float, reserved: float = 0.0) -> None:
         """Learn that `step` steps are done at `now`; bend the line if it is time.
@@ -138,19 +166,29 @@ class ClockPace:
             reserved: Seconds before the deadline that steps will not get, such as
                 validations still to come.
         """
+        took, self._last, self._idle = now - self._last - self._idle, now, 0.0
         if self._seen is None:
             self._seen = (step, now)  # after the first step, which compiles
             self._pauses = 0.0
             return
+        if self._compilations > 0 and took > max(_LONG, _LONGER * self._quickest):
+            self._compilations -= 1
+            self._pauses += took
+        self._quickest = min(self._quickest, took)
         before, then = self._seen
         taken = now - then - self._pauses
-        due = 0.01 * self.deadline if self.knots[-1].rate > 0 else 0.5
-        if taken < due or step - before < 2:
+        first = self.knots[-1].rate == 0
+        due = 0.5 if first else 0.01 * self.deadline
+        progress = self.progress(step)
+        # A line too steep is looked at again before it has led far.
+        if step - before < 2 or (
+            taken < due and progress - self.knots[-1].progress < _STRETCH
+        ):
             return
         left = max(0.0, self.deadline - now - reserved)
-        steps_left = max(1.0, left * (step - before) / taken)
-        progress = self.progress(step)
-        self.knots.append(Knot(step, progress, (1.0 - progress) / steps_left))
+        steps_left = max(1.0, left * (step - before) / max(taken, 1e-9))
+        rate = (1.0 - progress) / steps_left
+        self.knots.append(Knot(step, progress, min(rate, _STRETCH) if first else rate))
         self._seen = (step, now)
         self._pauses = 0.0
 

@@ -142,8 +142,13 @@ def schedule_of(report: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
     """Return settings and schedule that repeat a finished run step by step.
 
     Raises:
-        ResumeError: The report has none.
+        ResumeError: The report has none, or is of a run that began with a model.
     """
+    if report.get("adaptation"):
+        raise ResumeError(
+            "The run adapted another model, and a replay begins with nothing. Repeat "
+            "the command of `rnnlm adapt` that made it."
+        )
     try:
         schedule = report["schedule"]
         settings = Settings.from_dict({**report["settings"], "minutes": None})
@@ -154,6 +159,27 @@ def schedule_of(report: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
     return settings, schedule
 
 
+def check_replay(report: dict[str, Any], corpus: Corpus) -> None:
+    """Raise `ResumeError` unless a corpus is that of a finished run.
+
+    Args:
+        report: Of the run.
+        corpus: To repeat it on.
+    """
+    known = report.get("identity", {})
+    wanted = {
+        "data": corpus.hashes,
+        "tokenizer": corpus.tokenizer.kind,
+        "vocabulary_size": corpus.vocabulary_size,
+    }
+    for name, value in wanted.items():
+        if name in known and known[name] != value:
+            raise ResumeError(
+                f"The run to repeat had other text, or another tokenizer or split: its "
+                f"{name} differs. Give the text and the options that it was begun with."
+            )
+
+
 def settings_of_run(folder: Path) -> Settings | None:
     """Return the settings of the run in a folder, finished or not; None if none is.
 
@@ -161,17 +187,17 @@ def settings_of_run(folder: Path) -> Settings | None:
         FolderError: Its report is damaged.
         ResumeError: Its checkpoint cannot be read.
     """
+    checkpoint = read_checkpoint(folder)
+    if checkpoint is not None:
+        return Settings.from_dict(checkpoint.meta["identity"]["settings"])
     path = folder / REPORT
+    if not path.is_file():
+        return None
     try:
-        if path.is_file():
-            report = json.loads(path.read_text(encoding="utf-8"))
-            return Settings.from_dict(report["settings"])
+        report = json.loads(path.read_text(encoding="utf-8"))
+        return Settings.from_dict(report["settings"])
     except (ValueError, KeyError, TypeError) as error:
         raise FolderError(f"'{path}' is damaged: {error}.") from error
-    checkpoint = read_checkpoint(folder)
-    if checkpoint is None:
-        return None
-    return Settings.from_dict(checkpoint.meta["identity"]["settings"])
 
 
 def _refuse_ensemble(folder: Path) -> None:

@@ -224,10 +224,12 @@ class _EnsembleRun:
                 run.compiled(own, frozen)
                 for run, own in zip(runs, batches, strict=True)
             )
-            final = MembersEvaluation(self.corpus, self.settings[0].protocol, len(runs))
+            final = MembersEvaluation(
+                self.corpus, self.settings[0].evaluation_protocol, len(runs)
+            )
             pace = runs[0].pace(batches[0], schedule, final, together.network, 0.0)
             if isinstance(pace, ClockPace):
-                pace = CommonPace(pace.deadline, len(runs))
+                pace = CommonPace(pace.deadline, len(runs), pace.shapes)
             loops = self._loops(together, runs, batches, pace, clock, identities)
             if parts is None:
                 for folder in folders:
@@ -276,7 +278,8 @@ class _EnsembleRun:
     ) -> list[MemberLoop]:
         valid = self.corpus.valid
         # One for all: it is compiled once, for the one network that they share.
-        validator = None if valid is None else Validator(valid)
+        protocol = self.settings[0].evaluation_protocol
+        validator = None if valid is None else Validator(valid, protocol)
         return [
             MemberLoop(
                 together,
