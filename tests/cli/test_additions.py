@@ -124,6 +124,10 @@ def test_an_ensemble_of_folders(
         (["--ngram=fit"], "--train"),
         (["--cache", "--train=text"], "add --ngram fit"),
         (["--ngram=a.arpa", "--set=ngram.order=3"], "received 3 and a.arpa"),
+        (
+            ["--ngram=fit", "--train=text", "--set=ngram.order=0"],
+            "ngram.order takes 1 or more; received 0",
+        ),
         (["--dynamic", "--weights=int8"], "plain figures alone"),
         (["--ensemble=nowhere"], "does not exist"),
     ],
@@ -137,6 +141,16 @@ def test_what_cannot_be_done(
 ) -> None:
     assert run(["evaluate", str(english_model), str(english_file), *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_gains_are_those_over_a_pass_that_reads_on_as_well(
+    english_model: Path, english_file: Path, capsys: Captured
+) -> None:
+    command = ["evaluate", str(english_model), str(english_file)]
+    assert run([*command, "--protocol", "window:4", "--temperature", "1"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    (warm,) = [row for row in rows if "temperature" in row and "%" in row]
+    assert "(+0.0%)" in warm
 
 
 def test_standard_input_cannot_be_read_again(

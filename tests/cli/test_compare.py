@@ -99,6 +99,7 @@ def test_the_time_is_announced(
         (["--resume"], "--resume needs --out"),
         (["--out", "."], "exists already"),
         (["--recipe", "wrd"], "Did you mean 'word'?"),
+        (["--csv", "nowhere/x.csv"], "--csv expected the name of a file in a folder"),
     ],
 )
 def test_slips(

@@ -45,7 +45,11 @@ def test_figures_as_json(
 
 @pytest.mark.parametrize(
     ("out", "why"),
-    [("r.txt", "ends in .html or .json"), ("a/r.html", "a folder that exists")],
+    [
+        ("r.txt", "ends in .html or .json"),
+        ("a/r.html", "a folder that exists"),
+        (".", "for example 'report.html'"),
+    ],
 )
 def test_what_cannot_be_written_is_said_first(
     out: str, why: str, english_model: Path, english_file: Path, capsys: Captured

@@ -131,6 +131,23 @@ def test_a_short_file_trains_without_held_out_text(tmp_path: Path) -> None:
     assert any("too short to hold any of it out" in note for note in corpus.notes)
 
 
+def test_a_long_text_of_one_line_is_split_inside_it(tmp_path: Path) -> None:
+    path = written(tmp_path / "one.txt", "ab cd ef gh ij kl " * 3000)
+    corpus = Corpus.from_files(path, tokenizer="word", split=(0.9, 0.1), cache=tmp_path)
+    assert corpus.valid is not None
+    assert corpus.valid.counts.words == pytest.approx(1800, abs=2)
+    short = written(tmp_path / "short.txt", "ab cd ef gh ij kl " * 30)
+    with pytest.raises(InputError, match="too short to split"):
+        Corpus.from_files(short, tokenizer="word", split=(0.9, 0.1), cache=tmp_path)
+
+
+def test_a_text_of_unknown_words_is_said_to_be_one(tmp_path: Path) -> None:
+    path = written(tmp_path / "text.txt", numbered(100))
+    known = written(tmp_path / "known.txt", "Quux\nQuuux")
+    with pytest.raises(InputError, match=r"No word of .* is in the vocabulary"):
+        Corpus.from_files(path, tokenizer="word", vocabulary_file=known, cache=tmp_path)
+
+
 def test_held_out_text_has_something_to_predict(tmp_path: Path) -> None:
     path = written(tmp_path / "30.txt", "abcdefghij" * 3)
     with pytest.raises(InputError, match="Expected a validation text with at least"):

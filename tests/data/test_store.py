@@ -305,21 +305,42 @@ def test_the_cache_forgets_what_was_used_longest_ago(
     texts = [f"a{'b' * n}\n" for n in range(1000, 1004)]
     old = [files_of(tmp_path, [text]) for text in texts]
     encode_files(files_of(tmp_path, [texts[0]]), tokenizer, cache=folder)
-    stale = folder / "broken-off.part"
-    stale.write_text("x")
+    stale = folder / f"{'ab' * 32}.17.0123abcd.oov.part"
+    others = [folder / "film.mkv.part", folder / "mine.tokens"]
+    for path in (stale, *others):
+        path.write_text("x")
     for path in folder.iterdir():
         os.utime(path, (1_000_000, 1_000_000))
     encode_files(files_of(tmp_path, [texts[1]]), tokenizer, cache=folder)
-    assert len(list(folder.iterdir())) == 2
+    assert len(list(folder.iterdir())) == 4
     assert not stale.exists()
     monkeypatch.setattr(cache, "CACHE_BYTES", 5000)
     encode_files(files_of(tmp_path, [texts[2]]), tokenizer, cache=folder)
-    assert len(list(folder.iterdir())) == 2
+    assert len(list(folder.iterdir())) == 4
+    assert all(path.exists() for path in others)  # the folder may be anybody's
     encode_files(files_of(tmp_path, [texts[1]]), tokenizer, cache=folder)
     assert len(counted) == 3
     encode_files(files_of(tmp_path, [texts[0]]), tokenizer, cache=folder)
     assert len(counted) == 4
     assert len(old) == 4
+
+
+def test_a_file_that_grows_meanwhile_leaves_nothing_wrong(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tokenizer = tokenizer_of(tmp_path, "a b", "char")
+    hashed = store._hash
+
+    def growing(files: list[TextFile]) -> tuple[str, list[int]]:
+        found = hashed(files)
+        with files[0].path.open("a") as stream:
+            stream.write("bbb\n")
+        return found
+
+    monkeypatch.setattr(store, "_hash", growing)
+    with pytest.raises(InputError, match=r"changed while it was read .*0\.txt"):
+        encode_files(files_of(tmp_path, ["a\n"]), tokenizer, cache=tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:

@@ -299,6 +299,15 @@ def test_a_sample_is_bounded_and_the_same_for_the_same_seed(tmp_path: Path) -> N
     assert sample_text(files, len(text)) == text
 
 
+def test_a_sample_of_many_short_files_is_as_long(tmp_path: Path) -> None:
+    files = []
+    for number in range(400):
+        path = tmp_path / f"{number}.txt"
+        path.write_text(f"{number:04} {'x' * 994}\n")
+        files.append(TextFile(path))
+    assert 199_000 < len(sample_text(files, 200_000)) <= 200_000
+
+
 @pytest.mark.parametrize(
     ("text", "spaced"),
     [

@@ -273,6 +273,19 @@ def test_words_follow_the_prompt_after_one_space(
     assert pieces == [first, " old"]
 
 
+def test_pieces_bring_the_space_that_ends_a_prompt(bytes_: Tokenizer) -> None:
+    """What is read is the prompt without it: no space alone stands before a word."""
+    network = a_script(bytes_, " old", "the")
+    tokens = len(bytes_.encode(" old", final=False))
+    for prompt, written in (("the", " old"), ("the ", "old")):
+        pieces = [piece for _, piece in stream(network, bytes_, prompt, tokens=tokens)]
+        assert "".join(pieces) == written
+    one, other = (
+        next_log_probabilities(network, bytes_, prompt) for prompt in ("the", "the ")
+    )
+    assert (one == other).all()
+
+
 def test_line_end_is_written_and_generation_goes_on(words: Tokenizer) -> None:
     network = a_script(words, "the\nold\n")
     assert generate(network, words, tokens=4) == ["the\nold\n"]
@@ -395,6 +408,7 @@ def test_unknown_words_and_characters_of_a_prompt(
 ) -> None:
     assert unknown_in_prompt(words, "the zyx the\nqqq zyx") == ["zyx", "qqq"]
     assert unknown_in_prompt(words, "the") == []
+    assert unknown_in_prompt(words, "the <eos> the") == ["<eos>"]
     assert unknown_in_prompt(characters, "the 猫 the 猫.") == ["猫"]
     assert unknown_in_prompt(bytes_, "the 猫 😀") == []
 
