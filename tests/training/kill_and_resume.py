@@ -5,6 +5,7 @@ of the test in `test_resume.py`.
 """
 
 import argparse
+import json
 import os
 import random
 import signal
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -47,10 +49,14 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
     return load_file(folder / "model.safetensors")
 
 
-def log_rows(folder: Path) -> list[str]:
+def log_rows(folder: Path) -> list[dict[str, Any]]:
     """Return the log without its times, which differ from run to run."""
-    rows = (folder / "training.jsonl").read_text().splitlines()
-    return [row.split('"seconds"')[0] for row in rows]
+    lines = (folder / "training.jsonl").read_text().splitlines()
+    times = ("seconds", "tokens_per_second")
+    return [
+        {name: value for name, value in json.loads(line).items() if name not in times}
+        for line in lines
+    ]
 
 
 def interrupt(folder: Path, number: int, kills: int, seed: int = 0) -> list[int]:

@@ -343,6 +343,8 @@ def test_a_signal_is_read_between_steps_and_the_run_goes_on_later(
     assert not (tmp_path / "run" / "report.json").exists()
     resumed = train(corpus, Settings(**SMALL), tmp_path / "run", resume=True)
     assert resumed.language_model is not None and expected.language_model is not None
+    one, two = (rows(tmp_path / name, "train") for name in ("whole", "run"))
+    assert [row["loss"] for row in one] == [row["loss"] for row in two]
     whole = weight_arrays(expected.language_model.network)
     for name, array in weight_arrays(resumed.language_model.network).items():
         np.testing.assert_array_equal(array, whole[name])

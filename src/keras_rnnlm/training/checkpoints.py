@@ -67,6 +67,14 @@ def restore(model: Any, arrays: dict[str, np.ndarray]) -> None:
         variable.assign(arrays[name])
 
 
+def restore_metrics(model: Any, arrays: dict[str, np.ndarray]) -> None:
+    """Assign the running metrics of `snapshot`: `fit` begins with a reset of them."""
+    running = {id(variable) for variable in model.metrics_variables}
+    for name, variable in _variables(model).items():
+        if id(variable) in running:
+            variable.assign(arrays[name])
+
+
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write the checkpoint of a run folder; raises OSError, leaving the old one."""
     arrays = dict(checkpoint.arrays)

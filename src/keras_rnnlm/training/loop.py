@@ -24,7 +24,7 @@ from keras_rnnlm.training.averaging import (
     with_weights,
 )
 from keras_rnnlm.training.checkpoint_writer import CheckpointWriter, Writer
-from keras_rnnlm.training.checkpoints import Checkpoint, snapshot
+from keras_rnnlm.training.checkpoints import Checkpoint, restore_metrics, snapshot
 from keras_rnnlm.training.pending import number
 from keras_rnnlm.training.reporter import Reporter
 from keras_rnnlm.training.restart import restart
@@ -113,12 +113,19 @@ class TrainingLoop(keras.callbacks.Callback):
         self._stale = 0
         self._validation_seconds = validation_seconds
         self._previous: Any = None
+        self._resumed: dict[str, np.ndarray] = {}
         self._recent_loss = math.nan
         self._reported = -math.inf
         self._speed = Speed()
         self._rate = math.nan
 
     # -- events of fit ------------------------------------------------------------
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Go on with the means that a resumed run had under way."""
+        if self._resumed:
+            restore_metrics(self.model, self._resumed)
+            self._resumed = {}
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Begin to fine-tune or to average if it is time; set the learning rate."""
@@ -214,6 +221,7 @@ class TrainingLoop(keras.callbacks.Callback):
         """Take position and history from a checkpoint (variables: see `restore`)."""
         meta = checkpoint.meta
         self.step = meta["step"]
+        self._resumed = checkpoint.arrays
         self.complete = meta["complete"]
         self.best = checkpoint.best
         self.best_nats = math.inf if meta["best_nats"] is None else meta["best_nats"]
