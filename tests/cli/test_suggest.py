@@ -66,7 +66,6 @@ def test_a_model_is_trained_with_what_is_suggested(text, tmp_path, capsys):
     assert run([*words, "--json"]) == 0
     printed = capsys.readouterr()
     report = json.loads(printed.out)
-    assert report["seconds"] < 1.5 * 60 * 0.3
     settings = report["settings"]
     assert (settings["minutes"], settings["state_reset"]) == (0.3, 0.05)
     assert "Suggested (rnnlm suggest gives the reasons): optimizer=adam" in printed.err

@@ -30,7 +30,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """A Keras data set addressed by global batch index; see those derived from it."""
 
     ordered: bool
-    lengths: list[int]
+    lengths: Any
     lengths_vary: bool = False
     batches_per_epoch: int
     tokens_per_batch: int

@@ -124,7 +124,8 @@ def suggest(
         if name != "train"
     )
 
-    whole, over = 60 * (minutes - picked.value("system_minutes")), _STARTUP + spent()
+    whole = 60 * (minutes - float(picked.value("system_minutes")))
+    over = _STARTUP + spent()
 
     def seen_with(units: int) -> float:
         each = cost.seconds(picked.settings(units=units), size)
