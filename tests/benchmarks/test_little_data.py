@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.scripts import run, script
+from tests.conftest import CHECKOUT
 
 little = script("little_data")
 
@@ -44,6 +45,13 @@ def test_runs_are_kept_and_not_repeated(english_file: Path, tmp_path: Path) -> N
         assert row["test"] > 1 and row["curve"] and row["seed"] == 3
     again = run("little_data", *options, "--only", "vectors|adapted")
     assert again.returncode == 0 and again.stdout == ""
+
+
+def test_the_table_of_the_page_is_that_of_the_runs() -> None:
+    page = (CHECKOUT / "docs" / "little-data.md").read_text("utf-8")
+    shown = page.partition("<!-- little data -->")[2].partition("<!-- end -->")[0]
+    runs = CHECKOUT / "benchmarks" / "results" / "little-data" / "ptb.jsonl"
+    assert shown.strip() == little.table(little.rows_of(runs)).strip()
 
 
 def test_the_table() -> None:
