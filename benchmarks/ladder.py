@@ -12,7 +12,7 @@ and what it changes:
 
 Every run is a process of its own, `minutes` from its start to its end, judged on the
 validation text alone; give no test text. Runs that the JSON file holds already are not
-repeated, so that rows can be added.
+repeated, so that rows can be added: other minutes or arguments need another file.
 """
 
 import argparse

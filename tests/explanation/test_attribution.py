@@ -42,6 +42,7 @@ NETWORKS = [
     {"louder": 20.0},
     {"cell": "gru", "attention": 4, "louder": 20.0},
     {"cell": "min_gru", "louder": 20.0},
+    {"vector_width": 7, "louder": 20.0},
     pytest.param(
         {"network": "transformer", "heads": 2, "context": 8}, marks=pytest.mark.slow
     ),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_rnnlm.explanation.passes import Pass, run
-from keras_rnnlm.explanation.probes import fit_logistic, probe, roc_area
+from keras_rnnlm.explanation.probes import fit_logistic, mean_ranks, probe, roc_area
 from keras_rnnlm.explanation.properties import properties
 from keras_rnnlm.explanation.reading import Reading, read
 from tests.explanation.models import TEXT, characters
@@ -66,6 +66,18 @@ def test_a_unit_that_tracks_something_is_found() -> None:
     brackets = next(each for each in found.found if each.name == "brackets")
     assert (brackets.layer, brackets.unit, brackets.sign) == (1, 3, -1)
     assert brackets.unit_area > 0.97 and brackets.area > 0.97
+
+
+def test_a_unit_that_never_moves_tracks_nothing() -> None:
+    scores = np.array([2.0, 1.0, 1.0, 3.0, 1.0])
+    assert mean_ranks(scores).tolist() == [4, 2, 2, 5, 2]
+    lm = characters()
+    reading = read(lm.tokenizer, TEXT, 50, len(TEXT))
+    flag = properties(reading.pieces[:-1])["brackets"]
+    found = planted(flag, reading)
+    found.units[0][:, 0] = 1.0  # its places alone would tell the later ones
+    brackets = next(p for p in probe(reading, found).found if p.name == "brackets")
+    assert (brackets.layer, brackets.unit) == (1, 3)
 
 
 def test_what_a_text_has_too_little_of_is_not_probed() -> None:

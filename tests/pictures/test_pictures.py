@@ -74,6 +74,13 @@ def test_time_of_a_comparison(tmp_path: Path) -> None:
     assert is_picture(tmp_path / "b.png")
 
 
+def test_runs_of_two_comparisons_are_told_apart(tmp_path: Path) -> None:
+    folders = [a_comparison(tmp_path / name).records.folder for name in ("c1", "c2")]
+    names = [each.name for each in time_series(folders)]
+    assert len(set(names)) == len(names)
+    assert {"c1, lstm-seed0", "c2, lstm-seed0"} <= set(names)
+
+
 def test_time_of_a_search(tmp_path: Path) -> None:
     tuning = a_search(tmp_path)
     facts = {"plan": tuning.plan.to_dict()}

@@ -4,7 +4,9 @@ import pytest
 
 from keras_rnnlm import cell_registry
 from keras_rnnlm.config import Settings
+from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.models.folder import parameter_count
 from keras_rnnlm.search.contestants import (
     DEFAULT,
     check_names,
@@ -13,6 +15,10 @@ from keras_rnnlm.search.contestants import (
     parse_sets,
     starting_settings,
 )
+from keras_rnnlm.search.plan import make_plan
+from keras_rnnlm.training.building import make_network
+from keras_rnnlm.training.reporter import SilentReporter
+from keras_rnnlm.training.word_vectors import read_starting_vectors
 
 
 def test_everything_has_a_name() -> None:
@@ -98,3 +104,49 @@ def test_recipes_of_ones_own(tmp_path: Path) -> None:
     assert found["convolutional"] == Settings.from_recipe("convolutional")
     with pytest.raises(ConfigError, match="received two for 'rnn'"):
         starting_settings(models, "word", recipes=[str(mine), "word"])
+    with pytest.raises(ConfigError, match="'transformer' is for no model here"):
+        starting_settings(("lstm",), "word", recipes=["transformer"])
+
+
+@pytest.mark.parametrize("item", ["epochs=3", "max_steps=9"])
+def test_a_budget_is_that_of_all(item: str) -> None:
+    models = ("lstm", "transformer")
+    overrides = parse_sets([item], models)
+    found = starting_settings(models, "word", overrides, recipes=["quick"])
+    key, _, value = item.partition("=")
+    for settings in found.values():
+        assert settings.minutes is None and getattr(settings, key) == int(value)
+    own = parse_sets([f"lstm.{item}"], models)
+    with pytest.raises(ConfigError, match=f"one budget; received lstm.{item}"):
+        starting_settings(models, "word", own)
+
+
+def test_figures_are_plain_ones() -> None:
+    found = starting_settings(("lstm",), "char", recipes=["shakespeare-2min"])
+    assert found["lstm"].system_minutes == 0
+    with pytest.raises(ConfigError, match="leave system_minutes out"):
+        starting_settings(("lstm",), "char", parse_sets(["system_minutes=1"], ["lstm"]))
+
+
+def test_all_are_evaluated_under_one_protocol(tmp_path: Path) -> None:
+    corpus = Corpus.from_texts(["a b c", "b a"], valid=["a b"], tokenizer="word")
+    lines = tmp_path / "lines.toml"
+    lines.write_text('mode = "sentence"\n')
+    models = ("lstm", "transformer")
+    with pytest.raises(ConfigError, match="lstm by sentence, transformer by default"):
+        make_plan(corpus, models, recipes=[str(lines)])
+    overrides = parse_sets(["protocol=sentence"], models)
+    make_plan(corpus, models, recipes=[str(lines)], overrides=overrides)
+
+
+def test_units_are_solved_for_with_vectors_of_their_own_width(tmp_path: Path) -> None:
+    corpus = Corpus.from_texts(["a b c", "b a"], valid=["a b"], tokenizer="word")
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("a " + " ".join(["0.5"] * 300) + "\n")
+    models = ("lstm", "transformer")
+    overrides = parse_sets([f"vectors={vectors}"], models)
+    plan = make_plan(corpus, models, overrides=overrides, parameters=300_000)
+    for settings in plan.settings.values():
+        given = read_starting_vectors(settings, corpus, SilentReporter())
+        network = make_network(settings, corpus, given)
+        assert parameter_count(network) == pytest.approx(300_000, rel=0.1)

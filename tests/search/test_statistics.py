@@ -23,6 +23,7 @@ NUMBERS = st.floats(-100, 100).map(lambda x: round(x, 3))
 
 def test_mean_and_deviation() -> None:
     assert mean_deviation([4.0]) == (4.0, None)
+    assert mean_deviation([math.inf, math.inf]) == (math.inf, None)
     mean, deviation = mean_deviation([1.0, 2.0, 4.0])
     assert mean == pytest.approx(7 / 3)
     assert deviation == pytest.approx(math.sqrt(7 / 3))

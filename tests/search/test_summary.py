@@ -101,3 +101,11 @@ def test_too_few_blocks_for_a_test(tmp_path: Path) -> None:
     assert summary.rows[1].text_p is None
     assert "p, text" not in plain_table(summary)
     assert "The test text is too short for a paired test." in remarks(summary)
+
+
+def test_one_model_that_is_able_is_compared_with_nobody(tmp_path: Path) -> None:
+    records = records_in(tmp_path)
+    records.add(run_of("lstm", 1.5), blocks_of(1.5, 0, 0.1))
+    records.add(failed("gru"))
+    said = remarks(summarise(Comparison(records, ("lstm", "gru"))))
+    assert not any("too short" in sentence for sentence in said)

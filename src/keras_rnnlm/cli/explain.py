@@ -86,7 +86,7 @@ def explain(
         "sample": sample,
         "reach": reach,
         "baseline": baseline,
-        "cache": CacheSettings() if cache else None,
+        "cache": CacheSettings() if cache else None,  # where none was found for it
     }
     options: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     files = find_files([text], encoding)

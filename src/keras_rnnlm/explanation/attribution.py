@@ -141,8 +141,13 @@ def attribute(
 def baseline_vector(
     network: CausalLM, tokenizer: Tokenizer, reading: Reading, baseline: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the vocabulary's vectors (V, D), and the baseline's (D,)."""
-    table = np.asarray(ops.convert_to_numpy(network.embedding.embeddings), np.float32)
+    """Return the vocabulary's vectors (V, D), and the baseline's (D,).
+
+    They are those that `hidden_of` reads: behind the projection of vectors of another
+    width.
+    """
+    words = ops.arange(network.vocabulary_size, dtype="int32")
+    table = np.asarray(ops.convert_to_numpy(network.embedding(words)), np.float32)
     if baseline == "mean":
         return table, table[reading.ids].mean(axis=0, dtype=np.float64).astype("f4")
     if baseline == "zero":

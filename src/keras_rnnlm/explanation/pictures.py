@@ -11,7 +11,7 @@ import numpy as np
 from keras_rnnlm.drawing import FAINT, INK, TRAIN, VALID
 from keras_rnnlm.explanation.gates import LayerGates
 from keras_rnnlm.explanation.result import Explanation
-from keras_rnnlm.fonts import Fonts, fonts_for
+from keras_rnnlm.fonts import Fonts, fonts_for, write_caption
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,11 +37,13 @@ def draw(explanation: Explanation, stem: Path) -> list[Path]:
     """
     fonts = fonts_for([explanation.text["before"], *explanation.surprisal.pieces])
     pictures: list[tuple[str, Callable[[Figure], None] | None]] = [
-        ("surprisal", lambda figure: _surprisal(figure, explanation)),
-        ("attribution", lambda figure: _attribution(figure, explanation)),
+        ("surprisal", lambda figure: _surprisal(figure, explanation, fonts)),
+        ("attribution", lambda figure: _attribution(figure, explanation, fonts)),
         (
             "gates",
-            (lambda figure: _gates(figure, explanation)) if explanation.gates else None,
+            (lambda figure: _gates(figure, explanation, fonts))
+            if explanation.gates
+            else None,
         ),
         (
             "memory",
@@ -69,17 +71,17 @@ def _write(path: Path, painter: Callable[[Figure], None], fonts: Fonts) -> None:
         figure = Figure(figsize=(8, 5), dpi=130, layout="constrained")
         FigureCanvasAgg(figure)
         painter(figure)
+        write_caption(figure, fonts, FAINT)
         figure.savefig(path, format="png")
 
 
-def _visible(piece: str, name: str = "") -> str:
+def _visible(piece: str, fonts: Fonts, name: str = "") -> str:
     shown = piece.replace("\n", "⏎").replace("\t", "⇥").replace(" ", "␣") or name
     shown = "".join(c if c.isprintable() else "\ufffd" for c in shown)
-    # A dollar sign would begin a formula.
-    return shown.replace("$", r"\$")
+    return fonts.label(shown)
 
 
-def _surprisal(figure: Figure, explanation: Explanation) -> None:
+def _surprisal(figure: Figure, explanation: Explanation, fonts: Fonts) -> None:
     """The text, each token on the colour of its surprisal."""
     from matplotlib.colors import to_rgba
     from matplotlib.patches import Rectangle
@@ -88,7 +90,9 @@ def _surprisal(figure: Figure, explanation: Explanation) -> None:
     rows: list[list[tuple[float, str, float]]] = [[]]
     at = 0.0
     for piece, token, bits in zip(found.pieces, found.tokens, found.bits, strict=True):
-        label = "⏎" if piece == "\n" else _visible(piece, token).lstrip("␣") or "␣"
+        label = (
+            "⏎" if piece == "\n" else _visible(piece, fonts, token).lstrip("␣") or "␣"
+        )
         width = sum(1.0 if ord(c) < 0x2E80 else 1.8 for c in label) + 0.4
         if at + width > 2 * COLUMNS and rows[-1]:
             rows.append([])
@@ -128,7 +132,7 @@ def _surprisal(figure: Figure, explanation: Explanation) -> None:
     )
 
 
-def _attribution(figure: Figure, explanation: Explanation) -> None:
+def _attribution(figure: Figure, explanation: Explanation, fonts: Fonts) -> None:
     """Integrated gradients: a column a prediction, a row for each distance."""
     rows = explanation.attribution.gradients[:TOKENS].T
     largest = float(np.quantile(np.abs(rows), 0.995)) or 1.0
@@ -142,7 +146,8 @@ def _attribution(figure: Figure, explanation: Explanation) -> None:
         vmax=largest,
         interpolation="nearest",
     )
-    _token_axis(axes, explanation.surprisal.pieces, explanation.surprisal.tokens)
+    found = explanation.surprisal
+    _token_axis(axes, found.pieces, found.tokens, fonts)
     backs = range(0, len(rows), 4)
     axes.set_yticks(backs, [str(back + 1) for back in backs])
     token = explanation.model["token"]
@@ -157,13 +162,13 @@ def _attribution(figure: Figure, explanation: Explanation) -> None:
     figure.colorbar(image, ax=axes, pad=0.01).ax.tick_params(labelsize=8)
 
 
-def _gates(figure: Figure, explanation: Explanation) -> None:
+def _gates(figure: Figure, explanation: Explanation, fonts: Fonts) -> None:
     """The gate that holds, or the state, of each layer."""
     layers = explanation.gates
     figure.set_size_inches(10, 0.6 + 2.6 * len(layers))
     before = explanation.text["before"]
     pieces = [before, *explanation.surprisal.pieces[:-1]]
-    names = [_visible(before), *explanation.surprisal.tokens[:-1]]
+    names = [before, *explanation.surprisal.tokens[:-1]]
     for number, axes in enumerate(figure.subplots(len(layers), 1, squeeze=False)[:, 0]):
         title, values, low = _chosen(layers[number])
         image = axes.imshow(
@@ -174,7 +179,7 @@ def _gates(figure: Figure, explanation: Explanation) -> None:
             vmax=1,
             interpolation="nearest",
         )
-        _token_axis(axes, pieces, names)
+        _token_axis(axes, pieces, names, fonts)
         axes.set_ylabel("units", color=INK)
         axes.set_yticks([])
         axes.set_title(
@@ -195,9 +200,9 @@ def _chosen(layer: LayerGates) -> tuple[str, Any, float]:
     return f"state {name}, divided by its largest", values / largest, -1.0
 
 
-def _token_axis(axes: Axes, pieces: list[str], names: list[str]) -> None:
+def _token_axis(axes: Axes, pieces: list[str], names: list[str], fonts: Fonts) -> None:
     labels = [
-        _visible(piece, name).lstrip("␣") or "␣"
+        _visible(piece, fonts, name).lstrip("␣") or "␣"
         for piece, name in zip(pieces[:TOKENS], names[:TOKENS], strict=True)
     ]
     long = max(map(len, labels)) > 2

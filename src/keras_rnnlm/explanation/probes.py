@@ -134,7 +134,7 @@ def probe(reading: Reading, found: Pass, seed: int = 0) -> Probes:
     both = np.concatenate([labels, shuffled], axis=1)
     weights, bias = fit_logistic(normal[rest], both[rest])
     logits = normal @ weights + bias
-    ranks = np.argsort(np.argsort(units[rest], axis=0), axis=0)
+    ranks = np.apply_along_axis(mean_ranks, 0, units[rest])
     widths = np.cumsum([0, *(layer.shape[1] for layer in found.units)])
     shown, results = reading.shown, []
     for i, name in enumerate(names):
@@ -207,14 +207,20 @@ def _largest_curvature(x: NDArray[np.float32]) -> float:
 
 def roc_area(scores: NDArray[Any], labels: Flags) -> float:
     """Return the chance that a true place scores above a false one; ties count half."""
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    ranks = mean_ranks(scores)
     true = int(labels.sum())
     false = len(labels) - true
     return float((ranks[labels].sum() - true * (true + 1) / 2) / (true * false))
 
 
-def _best_unit(ranks: NDArray[np.int64], labels: Flags) -> tuple[int, int]:
+def mean_ranks(scores: NDArray[Any]) -> NDArray[np.float64]:
+    """Return ranks (N,) from 1; those that tie have the mean of theirs."""
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    return ranks
+
+
+def _best_unit(ranks: NDArray[np.float64], labels: Flags) -> tuple[int, int]:
     """Return the unit whose order tells most, and whether high (1) or low (-1) is true.
 
     Args:
@@ -222,7 +228,7 @@ def _best_unit(ranks: NDArray[np.int64], labels: Flags) -> tuple[int, int]:
         labels: (N,).
     """
     true = int(labels.sum())
-    sums = ranks[labels].sum(axis=0) - true * (true - 1) / 2
+    sums = ranks[labels].sum(axis=0) - true * (true + 1) / 2
     areas = sums / (true * (len(labels) - true))
     best = int(np.argmax(np.abs(areas - 0.5)))
     return best, 1 if areas[best] >= 0.5 else -1

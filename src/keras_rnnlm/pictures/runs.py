@@ -85,14 +85,16 @@ def time_series(paths: Iterable[Path]) -> list[Series]:
         FolderError: A path is none of these, or damaged.
     """
     found: list[Series] = []
-    plain = []
+    plain, several = [], []
     for path in paths:
-        if (path / COMPARISON).is_file():
-            found += _of_comparison(path)
-        elif (path / SEARCH).is_file():
-            found += _of_search(path)
+        whole = any((path / name).is_file() for name in (COMPARISON, SEARCH))
+        (several if whole else plain).append(path)
+    for path, name in zip(several, different_names(several), strict=True):
+        if (path / SEARCH).is_file():
+            found += _of_search(path, name)
         else:
-            plain.append(path)
+            alone = len(several) == 1
+            found += _of_comparison(path, "" if alone else f"{name}, ")
     found += [Series(run.name, validations(run)) for run in read_runs(plain)]
     return found
 
@@ -123,7 +125,7 @@ def different_names(folders: Sequence[Path]) -> list[str]:
         parts += 1
 
 
-def _of_comparison(path: Path) -> list[Series]:
+def _of_comparison(path: Path, before: str) -> list[Series]:
     content = _json(path / COMPARISON) or {}
     found = []
     for run in content.get("runs", []):
@@ -134,15 +136,18 @@ def _of_comparison(path: Path) -> list[Series]:
         points = tuple((x, math.exp(y)) for x, y in rows if _able(y))
         kind = "level" if run["model"] == "ngram" else "line"
         found.append(
-            Series(run["name"], points[-1:] if kind == "level" else points, kind)
+            Series(
+                f"{before}{run['name']}",
+                points[-1:] if kind == "level" else points,
+                kind,
+            )
         )
     return found
 
 
-def _of_search(path: Path) -> list[Series]:
+def _of_search(path: Path, name: str) -> list[Series]:
     """Return the trials of each rung, the best so far on the last, the final runs."""
     content = _json(path / SEARCH) or {}
-    name = path.name
     rungs: dict[int, list[tuple[float, float]]] = {}
     for file in sorted(path.glob("trials/*/trial.json")):
         trial = _json(file) or {}

@@ -35,7 +35,9 @@ def times_plot(series: Sequence[Series], path: Path, fonts: Fonts) -> None:
     highest = SHOWN * min(values)
     for number, each in enumerate(able):
         colour, style = look(number)
-        last = min(y for _, y in each.points)
+        last = each.points[-1][1]
+        if each.kind == "marks":  # in no order of their own
+            last = min(y for _, y in each.points)
         above = " ↑" if last > highest else ""
         label = fonts.label(f"{each.name}  {last:#.4g}{above}")
         xs, ys = zip(*each.points, strict=True)

@@ -52,6 +52,8 @@ _RESERVED = MappingProxyType(
         "minutes": "--minutes",
     }
 )
+_BUDGETS = ("max_steps", "epochs")
+_OTHER_BUDGETS = ("minutes", *_BUDGETS)
 
 
 @dataclass(frozen=True)
@@ -148,9 +150,18 @@ def starting_settings(
     networks = {name: _network(name) for name in models if name != NGRAM}
     _check_keys(overrides, set(networks.values()))
     found = {}
+    for recipe, values in bases.items():
+        if recipe not in networks.values():
+            raise ConfigError(
+                f"The recipe of a '{values.get('network', 'rnn')}' is for no model "
+                "here. Leave it out, or add such a model."
+            )
     for name, network in networks.items():
         values = bases.get(network) or _default_values(name, network, tokenizer)
-        values = {**values, "network": network}
+        # Figures are plain ones, and a budget that was given is that of all.
+        values = {**values, "network": network, "system_minutes": 0.0}
+        if any(key in overrides.general for key in _BUDGETS):
+            values = {k: v for k, v in values.items() if k not in _OTHER_BUDGETS}
         if network == "rnn":
             values["cell"] = name
         values |= {
@@ -222,6 +233,19 @@ def _default_values(name: str, network: str, tokenizer: str) -> dict[str, Any]:
 
 def _check_keys(overrides: Overrides, networks: set[str]) -> None:
     """Refuse general settings for nobody, and what a comparison sets by itself."""
+    for name, own in overrides.own.items():
+        for key in own:
+            if key in _BUDGETS:
+                raise ConfigError(
+                    f"All models have one budget; received {name}.{key}={own[key]}. "
+                    f"Give --set {key}={own[key]} for all of them."
+                )
+    for given in (overrides.general, *overrides.own.values()):
+        if given.get("system_minutes"):
+            raise ConfigError(
+                "A comparison is of plain figures, without what evaluation adds: leave "
+                "system_minutes out."
+            )
     for given in (overrides.general, *overrides.own.values()):
         for key in given:
             if key in _RESERVED:

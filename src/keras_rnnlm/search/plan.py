@@ -6,6 +6,7 @@ from typing import Any
 
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.data.vector_files import VectorFile
 from keras_rnnlm.errors import ConfigError, InputError
 from keras_rnnlm.scoring.additions import default_order
 from keras_rnnlm.search.contestants import (
@@ -108,7 +109,7 @@ def make_plan(
 
     Raises:
         ConfigError: Unknown models or settings, sizes that cannot be reached, or a
-            network that does not fit into memory.
+            network that does not fit into memory, or protocols that differ.
         InputError: No validation text.
     """
     overrides = overrides or Overrides()
@@ -120,12 +121,14 @@ def make_plan(
         )
     kind, vocabulary_size = corpus.tokenizer.kind, corpus.vocabulary_size
     settings = starting_settings(chosen, kind, overrides, recipes)
+    _check_protocols(settings)
     for name, given in settings.items():
         if minutes is not None:
             given = given.replace(minutes=minutes, max_steps=None)
         if parameters is not None:
             _check_free(overrides, name)
-            given = solve_units(name, given, vocabulary_size, parameters)
+            width = None if given.vectors is None else VectorFile(given.vectors).width
+            given = solve_units(name, given, vocabulary_size, parameters, width)
         build_optimizer(given)
         check_memory(given, vocabulary_size)
         settings[name] = given
@@ -137,6 +140,16 @@ def make_plan(
         trials,
         parameters,
     )
+
+
+def _check_protocols(settings: Mapping[str, Settings]) -> None:
+    found = {name: each.evaluation_protocol for name, each in settings.items()}
+    if len(set(found.values())) > 1:
+        shown = ", ".join(f"{name} by {p or 'default'}" for name, p in found.items())
+        raise ConfigError(
+            "A comparison evaluates all models under one protocol; the recipes have "
+            f"{shown}. Give one for all, such as --set protocol=sentence."
+        )
 
 
 def _check_texts(corpus: Corpus) -> None:

@@ -35,20 +35,24 @@ def parse_count(text: str) -> int:
     return count
 
 
-def count_weights(settings: Settings, vocabulary_size: int) -> int | None:
+def count_weights(
+    settings: Settings, vocabulary_size: int, vectors: int | None = None
+) -> int | None:
     """Return the exact number of weights of a network without building it.
 
     Args:
         settings: Of the network.
         vocabulary_size: Number of token ids.
+        vectors: Width of the word vectors that it begins with, or None.
 
     Returns:
         The count; None for settings from which no network can be made.
     """
-    given = {**network_arguments(settings), "vocabulary_size": vocabulary_size}
+    given = network_arguments(settings, vectors)
+    given["vocabulary_size"] = vocabulary_size
     if settings.network == "rnn":
         # What `RNNLM` makes of arguments that are absent.
-        embedding = settings.embedding or settings.units
+        embedding = given["embedding"] or settings.units
         given["embedding"] = embedding
         *_, last = input_widths(
             settings.connections, embedding, settings.units, settings.layers
@@ -59,7 +63,11 @@ def count_weights(settings: Settings, vocabulary_size: int) -> int | None:
 
 
 def solve_units(
-    name: str, settings: Settings, vocabulary_size: int, target: int
+    name: str,
+    settings: Settings,
+    vocabulary_size: int,
+    target: int,
+    vectors: int | None = None,
 ) -> Settings:
     """Return the settings with the units whose number of weights is nearest a target.
 
@@ -71,6 +79,7 @@ def solve_units(
         settings: Of the network.
         vocabulary_size: Number of token ids, V.
         target: Wanted number of weights.
+        vectors: As of `count_weights`.
 
     Raises:
         ConfigError: No number of units comes within a tenth of the target.
@@ -78,7 +87,8 @@ def solve_units(
 
     def count(units: int) -> int | None:
         try:
-            return count_weights(replace(settings, units=units), vocabulary_size)
+            wider = replace(settings, units=units)
+            return count_weights(wider, vocabulary_size, vectors)
         except ConfigError:  # units that the heads do not divide
             return None
 

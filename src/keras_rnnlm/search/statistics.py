@@ -21,11 +21,13 @@ _NODES = 256
 
 
 def mean_deviation(values: Sequence[float]) -> tuple[float, float | None]:
-    """Return mean and sample standard deviation; None with fewer than two values."""
+    """Return mean and sample standard deviation.
+
+    The deviation is None with fewer than two values, or where some are infinite.
+    """
     array = np.asarray(values, np.float64)
-    with np.errstate(invalid="ignore"):
-        deviation = float(array.std(ddof=1)) if len(array) > 1 else None
-    return float(array.mean()), deviation
+    known = len(array) > 1 and bool(np.isfinite(array).all())
+    return float(array.mean()), float(array.std(ddof=1)) if known else None
 
 
 def randomisation_p(differences: ArrayLike, seed: int = 0) -> float:

@@ -89,7 +89,8 @@ def remarks(summary: Summary) -> list[str]:
             f"the validation text, is by chance ({'; '.join(made)}), adjusted by "
             "Holm's method."
         )
-    if summary.tested and len(summary.rows) > 1 and not _has_p(summary, "text_p"):
+    able = sum(bool(row.runs) for row in summary.rows)
+    if summary.tested and able > 1 and not _has_p(summary, "text_p"):
         said.append("The test text is too short for a paired test.")
     best = summary.rows[0] if summary.rows else None
     if best and summary.tested and best.runs and not best.reference:

@@ -1,5 +1,7 @@
 """What a run is a run of: data and settings, and the machine it ran on."""
 
+import hashlib
+import json
 import platform
 from importlib import import_module
 from typing import Any
@@ -10,6 +12,7 @@ from keras_rnnlm import __version__
 from keras_rnnlm.backend import device_name
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.data.tokenizers import Tokenizer
 from keras_rnnlm.errors import ResumeError
 from keras_rnnlm.layers.kernels import dispatch
 from keras_rnnlm.processor import visible_cores
@@ -25,7 +28,15 @@ def run_identity(
         "data": corpus.hashes,
         "tokenizer": corpus.tokenizer.kind,
         "vocabulary_size": corpus.vocabulary_size,
+        "vocabulary": vocabulary_hash(corpus.tokenizer),
     }
+
+
+def vocabulary_hash(tokenizer: Tokenizer) -> str:
+    """Return the SHA-256 of all that says which ids a text gets."""
+    settings = json.dumps(tokenizer.settings(), sort_keys=True)
+    content = f"{tokenizer.to_json()}\0{settings}".encode("utf-8", "surrogatepass")
+    return hashlib.sha256(content).hexdigest()
 
 
 def check_identity(stored: dict[str, Any], wanted: dict[str, Any], folder: Any) -> None:
@@ -47,8 +58,9 @@ def check_identity(stored: dict[str, Any], wanted: dict[str, Any], folder: Any) 
                 f"{name} differs. Resume with the command it was begun with, or adapt "
                 "anew with another --out."
             )
-    for name in ("data", "tokenizer", "vocabulary_size", "schedule"):
-        if stored.get(name) != wanted[name]:
+    for name in ("data", "tokenizer", "vocabulary_size", "vocabulary", "schedule"):
+        # An older version wrote no hash of the vocabulary.
+        if stored.get(name, wanted[name]) != wanted[name]:
             raise ResumeError(
                 f"The run in '{folder}' was begun with other text (or another "
                 f"tokenizer): its {name} differs. Resume with the text it was begun "

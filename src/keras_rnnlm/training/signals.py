@@ -42,9 +42,12 @@ class SignalFlag:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the signals back."""
+        """Give the signals back; a flag outside of this one hears of what came."""
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+            outer = getattr(handler, "__self__", None)
+            if isinstance(outer, SignalFlag) and outer.number is None:
+                outer.number = self.number
 
     def check(self, *_: object) -> None:
         """Raise `Interrupted` when the flag is set. Takes and ignores any arguments."""

@@ -1,5 +1,8 @@
 """How fast a run goes."""
 
+_KNOWN, _LONG = 0.25, 2.0
+"""Seconds after which a stretch tells something, and after which another one begins."""
+
 
 class Speed:
     """Tokens a second over the last few seconds of training.
@@ -20,9 +23,10 @@ class Speed:
             self._since = now  # the first step compiles: it does not count
             return
         self._tokens += tokens
-        if now - self._since >= 2.0 or (self.value == 0.0 and now > self._since):
-            self.value = self._tokens / (now - self._since)
-        if now - self._since >= 2.0:
+        taken = now - self._since
+        if taken >= _KNOWN or (self.value == 0.0 and taken > 0):
+            self.value = self._tokens / taken
+        if taken >= _LONG:
             self._since, self._tokens = now, 0
 
     def pause(self, now: float) -> None:

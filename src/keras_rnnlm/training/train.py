@@ -20,6 +20,7 @@ from keras_rnnlm.training.identity import (
     check_identity,
     environment_changes,
     run_identity,
+    vocabulary_hash,
 )
 from keras_rnnlm.training.memory import check_memory
 from keras_rnnlm.training.optimizers import build_optimizer
@@ -171,6 +172,7 @@ def check_replay(report: dict[str, Any], corpus: Corpus) -> None:
         "data": corpus.hashes,
         "tokenizer": corpus.tokenizer.kind,
         "vocabulary_size": corpus.vocabulary_size,
+        "vocabulary": vocabulary_hash(corpus.tokenizer),
     }
     for name, value in wanted.items():
         if name in known and known[name] != value:
