@@ -1,5 +1,6 @@
 """The names of cells: the package's, registered ones, those of installed packages."""
 
+import dataclasses
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ def test_a_file_run_twice_replaces_its_cell_but_no_other() -> None:
         ("My Cell", object, "a lower-case name such as 'my_cell'"),
         ("my_cell", object, "to be a frozen dataclass"),
         ("my_cell", 3, "to be a frozen dataclass, received 3"),
+        ("my_cell", dataclasses.make_dataclass("Open", []), "to be a frozen dataclass"),
     ],
 )
 def test_refuses_what_is_no_cell(name: str, cell: Any, says: str) -> None:

@@ -67,6 +67,33 @@ def test_training_moves_factors_alone_and_merging_keeps_the_function() -> None:
     np.testing.assert_allclose(rows[0], rows[1], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("cell", "fixed"),
+    [
+        ("slstm", "recurrent_kernel"),  # a matrix for each head
+        ("mlstm", "gate_kernel"),  # too thin for factors
+        ("rg_lru", "convolution_kernel"),
+    ],
+)
+def test_matrices_of_other_shapes_stay_too(cell: str, fixed: str) -> None:
+    network = RNNLM(11, cell=cell, units=64, layers=1, low_rank=8, seed=0)
+    name = f"recurrent.0.{fixed}"
+    before = weight_arrays(network)
+    assert (f"{name}_up" in before) == (cell == "slstm")
+    network.compile(optimizer=keras.optimizers.Adam(0.01))
+    tokens = np.random.default_rng(0).integers(0, 11, (4, 7))
+    network.fit(tokens[:, :-1], tokens[:, 1:], verbose=0)
+    after = weight_arrays(network)
+    np.testing.assert_array_equal(after[name], before[name])
+    plain = RNNLM(11, cell=cell, units=64, layers=1, seed=0)
+    assign_weights(plain, merged(after))
+    rows = [
+        keras.ops.convert_to_numpy(n.step(tokens, n.initial_state(4))[0])
+        for n in (network, plain)
+    ]
+    np.testing.assert_allclose(rows[0], rows[1], atol=1e-5)
+
+
 def test_a_round_trip_of_the_configuration() -> None:
     layer = LSTM.from_config(LSTM(8, low_rank=3).get_config())
     layer(inputs())

@@ -266,6 +266,36 @@ def test_stateful_goes_on_where_the_last_batch_ended(name: str) -> None:
         ours(x[:1])
 
 
+@pytest.mark.parametrize("name", ["LSTM", "GRU"])
+def test_a_state_has_a_row_for_each_of_the_batch(name: str) -> None:
+    only_on("jax")
+    layer = getattr(layers, name)(8)
+    x, state = make_inputs(4, 3, 5), make_state(name, 1, 8)
+    layer(x)
+    with pytest.raises((ValueError, TypeError)):  # never what lies behind it in memory
+        ops.convert_to_numpy(layer(x, initial_state=state))
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU"])
+def test_a_mask_of_one_row_is_that_of_all(name: str) -> None:
+    only_on("jax")
+    layer = getattr(layers, name)(8)
+    x, mask = make_inputs(4, 3, 5), np.array([[True, False, True]])
+    one, all_rows = layer(x, mask=mask), layer(x, mask=np.repeat(mask, 4, axis=0))
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(one), ops.convert_to_numpy(all_rows), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_on_kerass_loop_inputs_are_cast_as_keras_does(name: str) -> None:
+    only_on("jax")
+    options = {"dropout": 0.1, "recurrent_dropout": 0.1, "dtype": "mixed_bfloat16"}
+    layer = getattr(layers, name)(8, **options)
+    found = layer(make_inputs(2, 3, 5), training=True)
+    assert np.isfinite(ops.convert_to_numpy(ops.cast(found, "float32"))).all()
+
+
 def test_two_halves_with_carried_state_equal_the_whole() -> None:
     _, layer = pair("LSTM", 4, 3, return_sequences=True, return_state=True)
     x = make_inputs(2, 8, 3)

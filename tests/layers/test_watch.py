@@ -33,10 +33,17 @@ def test_only_who_listens_hears() -> None:
     assert [t.value for t in inner] == [3.0]
 
 
-@pytest.mark.parametrize("cell", cell_registry.BUILT_IN)
-def test_the_outputs_are_the_layers_own(cell: str) -> None:
-    layer = make_layer(cell, None, UNITS, return_sequences=True, return_state=True)
+@pytest.mark.parametrize(
+    ("cell", "rank"),
+    [*((cell, 0) for cell in cell_registry.BUILT_IN), ("lstm", 2), ("min_gru", 2)],
+)
+def test_the_outputs_are_the_layers_own(cell: str, rank: int) -> None:
+    layer = make_layer(
+        cell, None, UNITS, low_rank=rank, return_sequences=True, return_state=True
+    )
     layer.build((None, None, INPUTS))
+    for _, up in layer.factors.factors.values():
+        up.assign(np.random.default_rng(1).standard_normal(up.shape) / 3)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((BATCH, 2 * STEPS, INPUTS)).astype(np.float32)
     _, *state = layer(x[:, :STEPS], initial_state=list(initial_state(layer, BATCH)))

@@ -1,5 +1,7 @@
 """Packed networks against the network itself, on every instruction set."""
 
+import errno
+import mmap
 from functools import cache
 from typing import Any
 
@@ -147,6 +149,31 @@ def test_scores_are_the_networks_and_fresh_rows_start_from_zero() -> None:
     np.testing.assert_allclose(nats, -at, atol=2e-5)
     np.testing.assert_array_equal(correct, at == wanted.max(-1))
     assert_same((nats, state), (-at, wanted_state), 2e-5)
+
+
+def test_a_state_of_other_rows_is_refused() -> None:
+    only_on("jax")
+    needs_compiler()
+    packed = PackedNetwork(network("gru", vocabulary_size=31, units=20))
+    tokens = some_tokens(packed, 4, 6)
+    with pytest.raises(InputError, match=r"a state of shape .*4, 20\), received"):
+        packed.step(tokens, packed.initial_state(1))
+    fresh = np.zeros(4, np.bool_)
+    with pytest.raises(InputError, match="targets of shape"):
+        packed.score_chunk(tokens, tokens[:, :3], fresh, packed.initial_state(4))
+
+
+def test_kernels_without_huge_pages_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    only_on("jax")
+    needs_compiler()
+
+    class Plain(mmap.mmap):
+        def madvise(self, *_: int) -> None:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(mmap, "mmap", Plain)
+    packed = PackedNetwork(network("gru", vocabulary_size=31, units=20))
+    assert packed.step([[3]], packed.initial_state(1))[0].shape == (1, 1, 31)
 
 
 def test_the_copy_follows_the_weights_and_is_made_once() -> None:

@@ -50,6 +50,22 @@ def test_probabilities_sum_to_one(options: dict[str, Any]) -> None:
     np.testing.assert_allclose(np.exp(NUMPY(log_probabilities)).sum(-1), 1, atol=1e-6)
 
 
+@pytest.mark.parametrize("options", OUTPUTS)
+def test_a_frozen_network_has_the_same_weights(options: dict[str, Any]) -> None:
+    model = network(attention=3, **options)
+    names = list(named_weights(model))
+    model.trainable = False
+    assert list(named_weights(model)) == names
+
+
+def test_the_carried_state_is_not_rounded() -> None:
+    model = network(cell="lstm", dtype="mixed_bfloat16")
+    _, state = model.hidden(np.array([[1, 2, 3]]), model.initial_state(1))
+    for array in keras.tree.flatten(state):
+        rounded = ops.cast(ops.cast(array, "bfloat16"), "float32")
+        assert (NUMPY(array) != NUMPY(rounded)).any()
+
+
 def test_rows_are_reset_one_by_one() -> None:
     model = network()
     batches = stream(11, batch_size=2, steps=3)

@@ -109,7 +109,7 @@ class CellLayer(keras.layers.Layer):
             )
             variable.assign(values.astype("float32"))
             self.named[name] = variable
-            if len(weight.shape) == 2:
+            if len(weight.shape) > 1:
                 self.factors.add(self, name, variable, self.seed)
         self.built = True
 

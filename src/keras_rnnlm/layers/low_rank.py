@@ -45,27 +45,32 @@ class LowRank:
         Args:
             layer: The layer, which will own them.
             name: Of the matrix.
-            matrix: Its variable (rows, columns); it is no longer trained.
+            matrix: Its variable (..., rows, columns), several matrices where there are
+                heads; it is no longer trained. One that is thin by nature, such as that
+                of a convolution over four steps, has no factors.
             seed: Of A.
 
         Raises:
-            ConfigError: for a rank that is not below both sides of the matrix.
+            ConfigError: for a rank that is not below both sides of `kernel` or
+                `recurrent_kernel`.
         """
         if not self.rank:
             return
-        rows, columns = matrix.shape
+        *heads, rows, columns = matrix.shape
+        matrix.trainable = False
         if self.rank >= min(rows, columns):
+            if name not in ("kernel", "recurrent_kernel"):
+                return
             raise ConfigError(
                 f"low_rank expected a rank below {min(rows, columns)}, since {name} is "
                 f"{rows} by {columns}, received {self.rank}: give a smaller one."
             )
-        matrix.trainable = False
         drawn = initializers.RandomNormal(stddev=rows**-0.5, seed=seed)
         down = layer.add_weight(
-            shape=(rows, self.rank), initializer=drawn, name=f"{name}_down"
+            shape=(*heads, rows, self.rank), initializer=drawn, name=f"{name}_down"
         )
         up = layer.add_weight(
-            shape=(self.rank, columns), initializer="zeros", name=f"{name}_up"
+            shape=(*heads, self.rank, columns), initializer="zeros", name=f"{name}_up"
         )
         self.factors[name] = down, up
 

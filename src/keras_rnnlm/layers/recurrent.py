@@ -46,7 +46,7 @@ class _KernelRNN(keras.layers.RNN):
         self.weight_seed_generator = self.weight_drop.seed_generator
         self.loop: str | None = None
         # The kernels round the weights themselves, and their gradients not at all.
-        self.autocast = False
+        self.autocast = self._needs_keras()
         for name, value in (
             ("weight_dropout", weight_dropout),
             ("low_rank", low_rank),
@@ -152,6 +152,26 @@ class _KernelRNN(keras.layers.RNN):
             return output, ops.expand_dims(output, 1), list(last)
         return output, ops.transpose(hidden, (1, 0, 2)), list(last)
 
+    def carried(
+        self, sequences: Array, initial_state: Any, training: bool = False
+    ) -> list[Array]:
+        """A call whose state stays in float32, also under a 16-bit policy.
+
+        Keras's `RNN.call` rounds it to the policy's precision, before and after.
+
+        Args:
+            sequences: inputs (B, T, D).
+            initial_state: arrays (B, units).
+            training: whether dropout applies.
+
+        Returns:
+            Outputs (B, T, units) and final states.
+        """
+        _, outputs, last = self.inner_loop(
+            sequences, list(initial_state), None, training
+        )
+        return [ops.cast(outputs, self.compute_dtype), *last]
+
     def reads_rows(self, training: bool) -> bool:
         """Whether `of_rows` does what a call does."""
         dropped = training and self.cell.dropout > 0
@@ -196,8 +216,8 @@ class _KernelRNN(keras.layers.RNN):
         wide = accumulator(self.compute_dtype)
         equation = self._equation()
         kernel, recurrent_kernel = (
-            ops.cast(weight, self.compute_dtype)
-            for weight in (self.cell.kernel, self.cell.recurrent_kernel)
+            ops.cast(self._matrix(name), self.compute_dtype)
+            for name in ("kernel", "recurrent_kernel")
         )
         bias, recurrent_bias = (
             None if b is None else ops.cast(b, wide) for b in self._biases()

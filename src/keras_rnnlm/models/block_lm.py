@@ -192,7 +192,7 @@ class BlockLM(CausalLM):
         named = {
             f"blocks.{i}.{variable.name}": variable
             for i, block in enumerate(self.blocks)
-            for variable in block.trainable_variables
+            for variable in block.weights
         }
         if self.projection is not None:
             named["projection.kernel"] = self.projection.kernel

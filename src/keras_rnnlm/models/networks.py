@@ -37,8 +37,18 @@ def network_class(kind: Any) -> type[CausalLM]:
 
 
 def kind_of(network: Any) -> str:
-    """Return the name of a network's kind, as `network_class` takes it."""
-    return next(kind for kind, known in NETWORKS.items() if isinstance(network, known))
+    """Return the name of a network's kind, as `network_class` takes it.
+
+    Raises:
+        ConfigError: It is of none of these.
+    """
+    for kind, known in NETWORKS.items():
+        if isinstance(network, known):
+            return kind
+    raise ConfigError(
+        f"Expected a network of a kind that can be saved ({', '.join(NETWORKS)}), "
+        f"received {type(network).__name__}. Keep its weights yourself."
+    )
 
 
 def network_weights(kind: str, network: Mapping[str, Any]) -> int | None:

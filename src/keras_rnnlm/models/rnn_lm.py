@@ -308,7 +308,8 @@ class RNNLM(CausalLM):
                 raw, *now = layer.of_rows(rows, ids, past, training)
             else:
                 tell("layer input", x)
-                raw, *now = layer(x, initial_state=list(past), training=training)
+                run = getattr(layer, "carried", layer)
+                raw, *now = run(x, initial_state=list(past), training=training)
             tell("layer output", raw)
             dropped = dropout(raw, training=training)
             x = connect(self.connections, x, dropped)
@@ -349,7 +350,7 @@ class RNNLM(CausalLM):
             for name, variable in layer_weights(layer).items()
         }
         if self.attention is not None:
-            for variable in self.attention.trainable_variables:
+            for variable in self.attention.weights:
                 named[f"attention.{variable.name}"] = variable
         if self.projection is not None:
             named["projection.kernel"] = self.projection.kernel

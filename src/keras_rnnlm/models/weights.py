@@ -28,8 +28,10 @@ def named_weights(network: Any) -> dict[str, keras.Variable]:
     if network.embedding.kernel is not None:
         named["embedding.projection"] = network.embedding.kernel
     named.update(network.body_weights())
-    for variable in network.output_layer.trainable_variables:
-        named[f"output.{variable.name}"] = variable
+    # Whether they are trained or not: a network may be frozen.
+    for variable in network.output_layer.weights:
+        if variable.name != "order":
+            named[f"output.{variable.name}"] = variable
     if isinstance(network.output_layer, WordRanks):
         named["output.order"] = network.output_layer.order
     return named

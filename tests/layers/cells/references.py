@@ -137,14 +137,13 @@ def sru(
     xs: Arrays, state: Arrays, w: Named, highway_bias: float = 0.0
 ) -> tuple[np.ndarray, Arrays]:
     (before,), x = state, xs[-1]
-    units = before.shape[-1]
-    same = x.shape[-1] == units
-    parts = np.split(x @ w["kernel"], 3 if same else 4, axis=-1)
+    straight = x @ w["straight_kernel"] if "straight_kernel" in w else x
+    parts = np.split(x @ w["kernel"], 3, axis=-1)
     f = sigmoid(parts[1] + w["forget_peephole"] * before + w["forget_bias"])
     r = sigmoid(parts[2] + w["highway_peephole"] * before + w["highway_bias"])
     c = f * before + (1 - f) * parts[0]
     alpha = np.sqrt(1 + 2 * np.exp(highway_bias))
-    return r * c + (1 - r) * alpha * (x if same else parts[3]), [c]
+    return r * c + (1 - r) * alpha * straight, [c]
 
 
 def positive(a: np.ndarray, kind: str) -> np.ndarray:

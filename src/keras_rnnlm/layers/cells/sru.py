@@ -45,11 +45,16 @@ class SRU(Cell):
         check_number("sru", "highway_bias", self.highway_bias)
 
     def weights(self, inputs: int, units: int) -> Mapping[str, Weight]:
-        """Parts in the order W, W_f, W_r (and W_x)."""
-        parts = 3 if inputs == units else 4
+        """Parts in the order W, W_f, W_r; W_x is a matrix of its own."""
         bound = (3.0 / units) ** 0.5
+        straight = {}
+        if inputs != units:
+            straight["straight_kernel"] = dropped(
+                matrix(inputs, units, 1, glorot(units))
+            )
         return {
-            "kernel": dropped(matrix(inputs, units, parts, glorot(units))),
+            "kernel": dropped(matrix(inputs, units, 3, glorot(units))),
+            **straight,
             "forget_peephole": vector(units, uniform(-bound, bound), inside=True),
             "highway_peephole": vector(units, uniform(-bound, bound), inside=True),
             "forget_bias": vector(units, inside=True),
@@ -63,9 +68,9 @@ class SRU(Cell):
     def project(self, x: Array, w: Weights) -> Array:
         """W x, W_f x, W_r x and the highway's input, side by side."""
         parts = product(x, w.kernel)
-        if w.kernel.shape[1] == 3 * w.kernel.shape[0]:
-            parts = ops.concatenate([parts, ops.cast(x, parts.dtype)], axis=-1)
-        return parts
+        own = getattr(w, "straight_kernel", None)
+        straight = ops.cast(x, parts.dtype) if own is None else product(x, own)
+        return ops.concatenate([parts, straight], axis=-1)
 
     def step(self, x: Array, state: State, w: Weights) -> tuple[Array, State]:
         """One step; see `Cell`."""

@@ -108,6 +108,11 @@ class AdaptiveSoftmax:
         # The cluster of each target, 0 for the head's own words.
         cluster = sum(ops.cast(ranks >= bound, "int32") for bound in self.bounds[:-1])
         targets = ops.where(cluster == 0, ranks, first - 1 + cluster)
+        factors, scale = shares, None
+        if self.dtype == "float16":
+            # Below 6e-8 float16 has nothing, and shares are one over the positions.
+            scale = ops.maximum(ops.max(ops.absolute(shares)), 1e-30)
+            factors = shares / scale
 
         def step(sums: Any, chunk: Arrays) -> Any:
             hidden, targets, shares = chunk
@@ -119,7 +124,7 @@ class AdaptiveSoftmax:
 
         most = chunks.rows_for(first + len(self.bounds) - 1)
         gradients, (nats, correct, d_hidden) = chunks.scan(
-            step, self._zeros(head, head_bias), (narrow, targets, shares), most
+            step, self._zeros(head, head_bias), (narrow, targets, factors), most
         )
         for i, (begin, end) in enumerate(pairwise(self.bounds)):
             tail = tuple(tails[3 * i : 3 * i + 3])
@@ -130,11 +135,14 @@ class AdaptiveSoftmax:
                 tail,
                 cluster == i + 1,
                 inside,
-                shares,
+                factors,
             )
             gradients = (*gradients, *more)
         outcome = Outcome(ops.sum(nats * shares), nats, correct)
-        return outcome, (d_hidden, *gradients)
+        found = (d_hidden, *gradients)
+        if scale is not None:
+            found = tuple(gradient * scale for gradient in found)
+        return outcome, found
 
     def _tail(
         self,

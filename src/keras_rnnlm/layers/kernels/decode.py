@@ -74,6 +74,7 @@ def score(
         other token was likelier.
     """
     tokens, targets = _checked(packed, tokens), _checked(packed, targets)
+    _same_shape("targets", targets.shape, tokens.shape)
     nats = np.empty(tokens.shape, np.float32)
     correct = np.empty(tokens.shape, np.uint8)
     call = _function(
@@ -124,6 +125,10 @@ def draw(
     """
     last = _checked(packed, last[None])
     drawn = np.zeros(uniforms.shape, np.int32)
+    rows = last.shape[1]
+    _same_shape("uniforms", uniforms.shape, (len(uniforms), rows))
+    _same_shape("tokens seen", seen.shape, (rows, packed.vocabulary))
+    _same_shape("banned tokens", banned.shape, (packed.vocabulary,))
     call = _function(
         "rnnlm_decode_draw",
         *_PLAN,
@@ -189,7 +194,17 @@ def _function(name: str, *types: Any) -> Callable[..., int]:
 
 def _plan(packed: Packed, tokens: Ids, state: Floats, threads: int) -> tuple[Any, ...]:
     steps, rows = tokens.shape
+    layers, arrays, units = packed.state_shape
+    _same_shape("a state", state.shape, (layers, arrays, rows, units))
     return packed.plan, packed.memory, threads, rows, steps, state
+
+
+def _same_shape(what: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    if tuple(found) != wanted:
+        raise InputError(
+            f"Expected {what} of shape {wanted}, received {tuple(found)}. A state is "
+            "of the network and the number of rows that it was made for."
+        )
 
 
 def _checked(packed: Packed, tokens: Ids) -> Ids:

@@ -46,7 +46,20 @@ def recurrence(
     kernel: Array,
     bias: Array | None,
 ) -> tuple[Array, State]:
-    """Run a cell over a sequence; see `jax_scan.recurrence`. State in float32."""
+    """Run a cell over a sequence; see `jax_scan.recurrence`. State in float32.
+
+    Raises:
+        ValueError: A state of another shape than (batch, units).
+    """
+    steps, batch, units = x.shape[0], x.shape[1], kernel.shape[0]
+    for array in state:
+        if array.shape != (batch, units):
+            raise ValueError(
+                f"Expected a state of shape {(batch, units)}, one row for each of the "
+                f"batch, received {array.shape}."
+            )
+    if mask is not None:
+        mask = jnp.broadcast_to(mask, (steps, batch, 1))
     return _differentiable(cell, dtype, x, mask, state, kernel, bias)
 
 

@@ -13,6 +13,7 @@ is multiplied with becomes bytes as it comes, with a scale a vector.
 import mmap
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -278,7 +279,8 @@ def _allocate(size: int) -> NDArray[np.uint8]:
         return np.zeros(size + _LINE, np.uint8)[:size]
     private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
     pages = mmap.mmap(-1, size + 2 * _HUGE_PAGE, flags=private)
-    pages.madvise(mmap.MADV_HUGEPAGE)
+    with suppress(OSError, AttributeError):  # advice, which a kernel may not know
+        pages.madvise(mmap.MADV_HUGEPAGE)
     whole = np.frombuffer(pages, np.uint8)
     start = -whole.ctypes.data % _HUGE_PAGE
     return whole[start : start + size]

@@ -32,6 +32,11 @@ ffi::Error checked(bool right, const char* what) {
   return ffi::Error(ffi::ErrorCode::kInvalidArgument, what);
 }
 
+// An array that may be absent, and is then empty.
+bool fits(size_t count, int64_t wanted) {
+  return count == 0 || count == static_cast<size_t>(wanted);
+}
+
 template <class Function>
 ffi::Error guarded(const Function& function) {
   try {
@@ -55,6 +60,11 @@ ffi::Error run_forward(bool narrow, Floats x, Flags mask, Floats h0, Floats c0,
     return checked(false, "x must be (steps, batch, gates * units)");
   if (weights.element_count() != static_cast<size_t>(s.units * row))
     return checked(false, "weights must be (units, gates * units)");
+  if (!fits(h0.element_count(), s.batch * s.units) ||
+      !fits(c0.element_count(), s.batch * s.units))
+    return checked(false, "the state must be (batch, units)");
+  if (!fits(mask.element_count(), positions))
+    return checked(false, "the mask must be (steps, batch, 1)");
   ForwardArrays arrays{data(x),       data(mask),    data(h0),    data(c0), data(weights),
                        data(bias),    data(hidden),  data(cells), data(kept)};
   if (positions * s.units == 0) return ffi::Error::Success();
