@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_rnnlm import layers
 from keras_rnnlm.errors import ConfigError
+from tests.conftest import only_on
 from tests.layers import reference
 from tests.layers.check import check_layer
 from tests.layers.gradients import call_with_gradients
