@@ -39,8 +39,8 @@ OF_RUNGS = ("trial_minutes", "trial_steps", "pruner", "factor", "rungs")
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
-    help="Time of the whole search, final runs included (but with --trial-steps, where "
-    "they come after it), summed over resumes.",
+    help="Time of the whole search, final runs included, summed over resumes; with "
+    "--trial-steps about so much.",
 )
 @click.option(
     "--trials", type=click.IntRange(min=1), help="End after so many trials at most."

@@ -51,12 +51,8 @@ class TuneProgress:
         self.note(f"Rungs ({rungs.pruner}): {steps}{climb}.")
         parts = []
         if limits.minutes is not None:
-            ends = (
-                "and then the final runs"
-                if rungs.seconds is None
-                else "final runs included"
-            )
-            parts.append(f"at most {clock(60 * limits.minutes)}, {ends}")
+            most = "about" if rungs.seconds is None else "at most"
+            parts.append(f"{most} {clock(60 * limits.minutes)}, final runs included")
         if limits.trials is not None:
             parts.append(f"at most {count(limits.trials)} trials")
         self.note(f"It takes {' and '.join(parts)}. Ctrl-C keeps all that is finished.")

@@ -41,6 +41,7 @@ from keras_rnnlm.search.study import (
     Study,
     losses_on,
     next_rung,
+    seconds_a_step,
     unfinished,
 )
 from keras_rnnlm.search.trial_records import tidy, trial_folder, write_record
@@ -168,9 +169,19 @@ class Worker:
         return min(next_rung(trial, self.plan.rungs), self.plan.rungs.last)
 
     def _in_time(self, rung: int) -> bool:
-        """Whether a rung would be finished before the search has to end."""
-        seconds = self.plan.rungs.seconds
-        return time.monotonic() + (seconds[rung] if seconds else 0.0) <= self.until
+        """Whether a rung would be finished before the search has to end.
+
+        Where budgets are steps, their time, and that of the final runs, is what steps
+        have taken so far.
+        """
+        rungs = self.plan.rungs
+        if rungs.seconds is not None:
+            return time.monotonic() + rungs.seconds[rung] <= self.until
+        if self.until == inf:
+            return True
+        finals = (1 + len(self.plan.rivals)) * rungs.budgets[-1]
+        each = seconds_a_step(self.study.trials())
+        return time.monotonic() + each * (rungs.budgets[rung] + finals) <= self.until
 
     def _at(self) -> float:
         """Seconds of the search, summed over resumes."""
