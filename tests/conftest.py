@@ -19,7 +19,13 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+# Examples take as long as the machine lets them: no test is about their time.
+settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 # All of this is read when Keras or matplotlib is first imported, so it stands before
 # any test module is.
 PRIVATE = Path(tempfile.mkdtemp(prefix="rnnlm-tests-"))

@@ -127,7 +127,7 @@ def test_no_validation_text(english_file: Path, capsys: Captured) -> None:
 def start(folder: Path, text: Path, *options: str) -> subprocess.Popen[str]:
     paths = [str(CHECKOUT / "src"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    words = ["--models", "gru,ngram,simple_rnn", "--set=max_steps=1000", "--out"]
+    words = ["--models", "gru,ngram,simple_rnn", "--set=max_steps=3000", "--out"]
     line = [sys.executable, "-m", "keras_rnnlm"]
     line += command(text, *words, str(folder), *options)
     return subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True)

@@ -112,7 +112,7 @@ def test_the_clock_starts_with_the_process(
     asked: dict[str, Any], english_file: Path, inside: Path
 ) -> None:
     settings_of(asked, english_file)
-    assert asked["started"] == pytest.approx(started_at(), abs=0.1)
+    assert asked["started"] == pytest.approx(started_at(), abs=1)
     assert 0 < time.monotonic() - asked["started"] < 3600
 
 
@@ -150,7 +150,7 @@ def test_a_report_in_json_and_a_run_that_has_finished(
 
 @pytest.mark.slow
 def test_an_interrupted_run_says_how_to_go_on(inside: Path, english_file: Path) -> None:
-    options = [*QUICK, "--set=max_steps=400", "--set=validations=200"]
+    options = [*QUICK, "--set=max_steps=2000", "--set=validations=1000"]
     command = [sys.executable, "-m", "keras_rnnlm"]
     train = [*command, "train", str(english_file), *options]
     with subprocess.Popen(train, stderr=subprocess.PIPE, text=True) as process:

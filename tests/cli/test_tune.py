@@ -119,6 +119,10 @@ def test_standard_input_is_refused(inside: Path, capsys: Captured) -> None:
     assert "again when it goes on" in capsys.readouterr().err
 
 
+def sizes_of_begun(out: Path) -> dict[Path, int]:
+    return {path: path.stat().st_size for path in out.glob("trials/*/*.begun")}
+
+
 @pytest.mark.parametrize(
     "signals",
     [
@@ -138,11 +142,11 @@ def test_killed_and_resumed_with_two_workers(
     ended: dict[int, dict[str, Any]] = {}
     resume: list[str] = []
     for number in signals:
-        before = len(list(out.glob("trials/*/*.begun")))
+        before = sizes_of_begun(out)
         process = fake([*words, *resume], steps=50)
-        while process.poll() is None:
-            begun = len(list(out.glob("trials/*/*.begun")))
-            if begun >= before + 2:
+        while process.poll() is None:  # until both workers are at a trial
+            now = sizes_of_begun(out)
+            if len({p.parent for p, size in now.items() if size != before.get(p)}) >= 2:
                 break
             time.sleep(0.01)
         time.sleep(0.1)
@@ -241,11 +245,12 @@ def test_what_is_not_said_again_is_as_it_was_begun(
         ["--trials", "1", "--trial-steps", "8", "--rungs", "2", "--factor", "4"],
         ["--trials", "2", "--resume"],
         ["--trials", "3", "--resume", "--rungs", "2"],
-        ["--minutes", "1", "--trials", "4", "--resume", "--factor", "4"],
+        ["--minutes", "60", "--trials", "4", "--resume", "--factor", "4"],
     ):
         process = fake(command(english_file, *options, *out), steps=1)
         _, said = said_by(process)
         assert process.returncode == 0, said
+    assert sorted(records(tmp_path / "out")) == [0, 1, 2, 3]
     other = command(english_file, "--trials", "5", "--resume", "--trial-steps", "9")
     process = fake([*other, *out], steps=1)
     _, said = said_by(process)
@@ -308,7 +313,8 @@ def test_stopped_and_resumed(
 ) -> None:
     """Real trainings, stopped in their middle: the same trials come of it."""
     out = tmp_path / "out"
-    words = command(english_file, "--trials", "3", "--trial-steps", "60")
+    # So many steps that the log, which is waited for, begins in their middle.
+    words = command(english_file, "--trials", "3", "--trial-steps", "6000")
     words += ["--rungs", "2", "--out", str(out), "--workers", workers]
     words += ["--sampler", "random"]
     process = start(words)
@@ -337,7 +343,7 @@ def test_stopped_and_resumed(
 @pytest.mark.slow
 def test_a_storage_that_goes_away(english_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = command(english_file, "--trials", "9", "--trial-steps", "60")
+    words = command(english_file, "--trials", "9", "--trial-steps", "3000")
     words += ["--rungs", "1", "--out", str(out)]
     process = start(words)
     wait_for(out, "trials/0001/rung0/training.jsonl", process)
@@ -390,10 +396,12 @@ def postgres() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             break
         except psycopg.OperationalError:
             time.sleep(0.1)
+    else:
+        pytest.fail("the database server did not answer in half a minute")
     yield f"postgresql+psycopg://me@127.0.0.1:{port}/postgres", process
     process.kill()
     process.wait()
-    shutil.rmtree(data)
+    shutil.rmtree(data, ignore_errors=True)
 
 
 @pytest.mark.slow

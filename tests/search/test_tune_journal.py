@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from keras_rnnlm.search.journal import Journal
 journal = Journal(Path(sys.argv[1]))
-for number in range(40):
+for number in range(20):
     journal.append_logs([{"who": sys.argv[2], "number": number}, {"second": True}])
 """
 
@@ -97,9 +97,9 @@ def test_processes_do_not_disturb_each_other(path: Path) -> None:
     ]
     assert [writer.wait(120) for writer in writers] == [0, 0]
     rows = list(Journal(path).read_logs(0))
-    assert len(rows) == 160
+    assert len(rows) == 80
     for name in "ab":
         numbers = [row["number"] for row in rows if row.get("who") == name]
-        assert numbers == list(range(40))
+        assert numbers == list(range(20))
     for first, second in zip(rows[::2], rows[1::2], strict=True):
         assert "who" in first and second == {"second": True}

@@ -21,7 +21,7 @@ from safetensors.numpy import load_file
 ROOT = Path(__file__).parents[2]
 TEXT = ROOT / "tests" / "texts" / "english.txt"
 # Enough for a kill to find it running: steps are quickest on JAX.
-STEPS = 3000 if os.environ.get("KERAS_BACKEND", "jax") == "jax" else 1000
+STEPS = 6000 if os.environ.get("KERAS_BACKEND", "jax") == "jax" else 2000
 
 RUN = f"""
 import sys

@@ -16,6 +16,7 @@ from keras_rnnlm.errors import ConfigError, FolderError, ResumeError, TrainingEr
 from keras_rnnlm.models.weights import weight_arrays
 from keras_rnnlm.scoring.protocols import Protocol, segments
 from keras_rnnlm.scoring.scorer import score_segments
+from keras_rnnlm.training import final_evaluation
 from keras_rnnlm.training.loop import TrainingLoop
 from keras_rnnlm.training.run import TrainingResult
 from keras_rnnlm.training.train import train
@@ -192,8 +193,11 @@ def test_a_stopped_run_goes_on_to_the_very_same_end(
     assert not (resumed.folder / "checkpoint.safetensors").exists()
 
 
-def test_a_time_budget_is_that_of_all_members(corpus: Corpus, tmp_path: Path) -> None:
+def test_a_time_budget_is_that_of_all_members(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     only_on("jax")
+    monkeypatch.setattr(final_evaluation, "_WRITING", 0.0)
     listener = Listener()
     changes = {"max_steps": None, "minutes": 0.15, "validations": 2, "average": 0.9}
     settings = Settings(**{**SMALL, **changes})
