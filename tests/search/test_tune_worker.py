@@ -10,7 +10,7 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.search.rungs import make_rungs
 from keras_rnnlm.search.space import parse_search
-from keras_rnnlm.search.study import seconds_a_step
+from keras_rnnlm.search.study import Study, seconds_a_step
 from keras_rnnlm.search.tune_folder import TuneFolder
 from keras_rnnlm.search.tune_plan import make_tune_plan
 from keras_rnnlm.search.tune_worker import Worker
@@ -25,6 +25,7 @@ def begun(text: Path, folder: Path) -> dict[str, Any]:
     TuneFolder(folder).begin(
         plan, storage=None, study="rnnlm", data={}, environment={}, command=""
     )
+    Study(TuneFolder(folder).storage, "rnnlm")
     return {
         "folder": str(folder),
         "cores": [0],

@@ -39,6 +39,7 @@ class Child:
             error: IO[bytes] | None = None
             if log is not None:
                 error = files.enter_context(log.open("ab"))
+            files.enter_context(_interrupts_held())
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, json.dumps(specification)],
                 stdin=subprocess.PIPE,
@@ -75,6 +76,19 @@ class Child:
         self.stop()
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Start a process that Ctrl-C does not reach before it can say so itself."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def specification_of() -> dict[str, Any]:

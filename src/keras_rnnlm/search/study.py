@@ -55,8 +55,14 @@ class Study:
         name: Of the study.
     """
 
-    def __init__(self, where: str, name: str) -> None:
-        """Open a study; make it where there is none.
+    def __init__(self, where: str, name: str, make: bool = True) -> None:
+        """Open a study.
+
+        Args:
+            where: Path of a journal, or URL of a database.
+            name: Of the study.
+            make: Whether to make a journal where there is none; a worker does not, for
+                which it is gone.
 
         Raises:
             StorageError: The storage cannot be reached or written.
@@ -64,7 +70,7 @@ class Study:
         self.where, self.name = where, name
         with storage_errors(where):
             # With Optuna's cache before a database, as a study puts it there.
-            self._storage = optuna.storages.get_storage(_opened(where))
+            self._storage = optuna.storages.get_storage(_opened(where, make))
             self._study = optuna.create_study(
                 storage=self._storage,
                 study_name=name,
@@ -289,16 +295,16 @@ def is_url(where: str) -> bool:
     return "://" in where
 
 
-def _opened(where: str) -> Any:
+def _opened(where: str, make: bool) -> Any:
     """Open a storage; a new database may be made ready by another machine right now."""
     for _ in range(_ATTEMPTS - 1):
         try:
-            return _open(where)
+            return _open(where, make)
         except Exception as error:
             if not _made_twice(error):
                 raise
             time.sleep(1.0)
-    return _open(where)
+    return _open(where, make)
 
 
 def _made_twice(error: Exception) -> bool:
@@ -308,9 +314,10 @@ def _made_twice(error: Exception) -> bool:
     return bool(names & {"IntegrityError", "ProgrammingError"})
 
 
-def _open(where: str) -> Any:
+def _open(where: str, make: bool) -> Any:
     if not is_url(where):
-        create_journal(Path(where))
+        if make:
+            create_journal(Path(where))
         return optuna.storages.JournalStorage(Journal(Path(where)))
     options: dict[str, Any] = {"pool_pre_ping": True}
     if where.startswith(("postgresql", "mysql", "mariadb")):

@@ -95,7 +95,8 @@ class Worker:
             import_file(Path(file))  # a recipe may name a cell that it registers
         self.folder = TuneFolder(Path(task["folder"]))
         self.plan, self.owner = self.folder.plan, self.folder.owner
-        self.study = Study(self.folder.storage, self.folder.study_name)
+        where, name = self.folder.storage, self.folder.study_name
+        self.study = Study(where, name, make=False)
         self.tell = tell
         self.cores, self.most = task["cores"], task["trials"]
         self.started, self.spent = task["started"], task["spent"]
