@@ -85,7 +85,8 @@ def time_series(paths: Iterable[Path]) -> list[Series]:
         FolderError: A path is none of these, or damaged.
     """
     found: list[Series] = []
-    plain, several = [], []
+    plain: list[Path] = []
+    several: list[Path] = []
     for path in paths:
         whole = any((path / name).is_file() for name in (COMPARISON, SEARCH))
         (several if whole else plain).append(path)
