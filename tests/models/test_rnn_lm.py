@@ -217,7 +217,10 @@ def test_configuration_round_trip() -> None:
         np.testing.assert_array_equal(array, weight_arrays(again)[name])
 
 
-def test_gradients_of_recurrent_weights_are_not_rounded_to_16_bits() -> None:
+@pytest.mark.parametrize("shape", [(2, 3), (4, 7)])  # fewer and more than two a word
+def test_gradients_of_recurrent_weights_are_not_rounded_to_16_bits(
+    shape: tuple[int, int],
+) -> None:
     only_on("jax")
     import jax
     import jax.numpy as jnp
@@ -228,7 +231,7 @@ def test_gradients_of_recurrent_weights_are_not_rounded_to_16_bits() -> None:
     def loss(values: Any) -> Any:
         pairs = list(zip(model.trainable_variables, values, strict=True))
         with keras.StatelessScope(state_mapping=pairs):
-            return jnp.sum(model(np.ones((2, 3), "int32"))[..., 0])
+            return jnp.sum(model(np.ones(shape, "int32"))[..., 0])
 
     gradients = jax.grad(loss)(values)
     kernels = [

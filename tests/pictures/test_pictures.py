@@ -75,7 +75,10 @@ def test_time_of_a_comparison(tmp_path: Path) -> None:
 
 
 def test_runs_of_two_comparisons_are_told_apart(tmp_path: Path) -> None:
-    folders = [a_comparison(tmp_path / name).records.folder for name in ("c1", "c2")]
+    folders = [tmp_path / name for name in ("c1", "c2")]
+    for folder in folders:
+        folder.mkdir()
+        a_comparison(folder)
     names = [each.name for each in time_series(folders)]
     assert len(set(names)) == len(names)
     assert {"c1, lstm-seed0", "c2, lstm-seed0"} <= set(names)

@@ -297,4 +297,4 @@ def test_for_one_epoch_is_not_for_all() -> None:
         check(identity(True), {**identity(1.0), **dict.fromkeys(_OTHERS)}, "run")
 
 
-_OTHERS = ("tokenizer", "vocabulary_size", "schedule")
+_OTHERS = ("tokenizer", "vocabulary_size", "vocabulary", "schedule")

@@ -86,13 +86,15 @@ def explain(
         "sample": sample,
         "reach": reach,
         "baseline": baseline,
-        "cache": CacheSettings() if cache else None,  # where none was found for it
     }
     options: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     files = find_files([text], encoding)
     measured = max(sample or explaining.SAMPLE, tokens or explaining.TOKENS)
     keep_programs()
     lm = load(model)
+    known = lm.tuned is not None and any(line.cache for line in lm.tuned.lines)
+    if cache and not known:
+        options["cache"] = CacheSettings()
     with _working() as progress:
         found = explaining.explain(
             lm,

@@ -148,14 +148,14 @@ def _cache(
     cache: CacheSettings | None,
     reach: int,
 ) -> CacheWeights | None:
+    if cache is not None:
+        return cache_weights(reading, found, cache, None, reach)
     lines = lm.tuned.lines if lm.tuned is not None else ()
     for line in reversed(lines):
         if line.cache is not None:
             share = line.weights.get(CACHE)
             return cache_weights(reading, found, line.cache, share, reach)
-    if cache is None:
-        return None
-    return cache_weights(reading, found, cache, None, reach)
+    return None
 
 
 def _describe(lm: LanguageModel, network: CausalLM, name: str) -> dict[str, Any]:

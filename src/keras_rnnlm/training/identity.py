@@ -58,9 +58,10 @@ def check_identity(stored: dict[str, Any], wanted: dict[str, Any], folder: Any) 
                 f"{name} differs. Resume with the command it was begun with, or adapt "
                 "anew with another --out."
             )
+    # An older version wrote no hash of the vocabulary.
+    stored = {"vocabulary": wanted["vocabulary"], **stored}
     for name in ("data", "tokenizer", "vocabulary_size", "vocabulary", "schedule"):
-        # An older version wrote no hash of the vocabulary.
-        if stored.get(name, wanted[name]) != wanted[name]:
+        if stored.get(name) != wanted[name]:
             raise ResumeError(
                 f"The run in '{folder}' was begun with other text (or another "
                 f"tokenizer): its {name} differs. Resume with the text it was begun "
