@@ -330,7 +330,7 @@ def test_heads_divide_the_units() -> None:
 
 def test_widths_in_any_ratio() -> None:
     """Three parts of eight columns are as many as four of six."""
-    check_cell(cell_registry.make("sru"), units=6, inputs=(8,))
+    check_cell(cell_registry.make("sru", None), units=6, inputs=(8,))
 
 
 def test_a_state_of_another_cell_is_refused() -> None:
