@@ -314,7 +314,7 @@ def test_stopped_and_resumed(
     """Real trainings, stopped in their middle: the same trials come of it."""
     out = tmp_path / "out"
     # So many steps that the log, which is waited for, begins in their middle.
-    words = command(english_file, "--trials", "3", "--trial-steps", "6000")
+    words = command(english_file, "--trials", "3", "--trial-steps", "2400")
     words += ["--rungs", "2", "--out", str(out), "--workers", workers]
     words += ["--sampler", "random"]
     process = start(words)
@@ -343,7 +343,7 @@ def test_stopped_and_resumed(
 @pytest.mark.slow
 def test_a_storage_that_goes_away(english_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = command(english_file, "--trials", "9", "--trial-steps", "3000")
+    words = command(english_file, "--trials", "9", "--trial-steps", "1500")
     words += ["--rungs", "1", "--out", str(out)]
     process = start(words)
     wait_for(out, "trials/0001/rung0/training.jsonl", process)

@@ -320,14 +320,14 @@ def test_time_that_leaves_no_room(corpus: Corpus, tmp_path: Path) -> None:
 def test_a_training_that_does_not_end_is_stopped(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FAKE_SLOW", "60")
-    monkeypatch.setenv("FAKE_GRACE", "20")
+    monkeypatch.setenv("FAKE_SLOW", "40")
+    monkeypatch.setenv("FAKE_GRACE", "9")
     base = BASE.replace(units=31)
     space = parse_search(["units=31,16"], base)
     plan = make_tune_plan(corpus, base, space, make_rungs(minutes=1 / 60, number=1))
     found = tune(corpus, plan, tmp_path / "out", Limits(minutes=3, trials=3))
     slow, quick = found.trials[:2]
-    assert slow.user_attrs[FAILURE] == "Stopped: it did not end in 23 s."
+    assert slow.user_attrs[FAILURE] == "Stopped: it did not end in 12 s."
     assert slow.state is State.PRUNED and quick.params == {"units": 16}
     assert found.best is not None and found.best[0].number == quick.number
 
