@@ -72,8 +72,8 @@ def register_cell(name: str, cell: Any = None) -> Any:
         raise ConfigError(
             f"Expected a lower-case name such as 'my_cell', received {name!r}."
         )
-    frozen = getattr(cell, "__dataclass_params__", None)
-    if not isinstance(cell, type) or frozen is None or not frozen.frozen:
+    how = getattr(cell, "__dataclass_params__", None)  # those of @dataclass
+    if not isinstance(cell, type) or how is None or not how.frozen:
         raise ConfigError(
             f"Expected a cell to be a frozen dataclass, received {cell!r}. Put "
             "@dataclass(frozen=True) above the class and below @register_cell."

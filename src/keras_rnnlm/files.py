@@ -5,6 +5,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+CHECKPOINT = "checkpoint.safetensors"
+"""In the folder of a run that has not finished."""
+
 
 def write_file(path: Path, content: bytes) -> None:
     """Write a file so that it is complete or, after any crash, as it was before."""

@@ -218,14 +218,15 @@ def test_configuration_round_trip() -> None:
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (4, 7)])  # fewer and more than two a word
+@pytest.mark.parametrize("low_rank", [0, 2])
 def test_gradients_of_recurrent_weights_are_not_rounded_to_16_bits(
-    shape: tuple[int, int],
+    shape: tuple[int, int], low_rank: int
 ) -> None:
     only_on("jax")
     import jax
     import jax.numpy as jnp
 
-    model = network(dtype="mixed_bfloat16")
+    model = network(dtype="mixed_bfloat16", low_rank=low_rank)
     values = [v.value for v in model.trainable_variables]
 
     def loss(values: Any) -> Any:
@@ -237,9 +238,9 @@ def test_gradients_of_recurrent_weights_are_not_rounded_to_16_bits(
     kernels = [
         gradient
         for variable, gradient in zip(model.trainable_variables, gradients, strict=True)
-        if variable.path.endswith("_cell/kernel")
+        if variable.path.endswith("kernel_up" if low_rank else "_cell/kernel")
     ]
-    assert len(kernels) == 2
+    assert len(kernels) == (4 if low_rank else 2)
     for gradient in kernels:
         rounded = gradient.astype(jnp.bfloat16).astype(jnp.float32)
         assert not np.array_equal(gradient, rounded)

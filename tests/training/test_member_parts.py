@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from keras_rnnlm.errors import FolderError
+from keras_rnnlm.files import CHECKPOINT
 from keras_rnnlm.models.ensemble_folder import (
     FILE,
     ensemble_file,
     is_ensemble,
     member_folders,
 )
-from keras_rnnlm.training.checkpoints import NAME, Checkpoint
+from keras_rnnlm.training.checkpoints import Checkpoint
 from keras_rnnlm.training.ensemble_card import ensemble_card
 from keras_rnnlm.training.member_checkpoints import MembersWriter, read_parts
 from keras_rnnlm.training.member_loop import CommonPace
@@ -71,7 +72,7 @@ def test_members_are_written_of_one_step(tmp_path: Path) -> None:
     first.submit(checkpoint(0, 4))
     writer.end_step({0, 1})  # the second has not handed over: nothing is written
     writer.close()
-    assert not (tmp_path / NAME).exists()
+    assert not (tmp_path / CHECKPOINT).exists()
     for step in (5, 6):
         writer.begin_step()
         second.submit(checkpoint(1, step))

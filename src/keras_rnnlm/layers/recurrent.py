@@ -61,14 +61,14 @@ class _KernelRNN(keras.layers.RNN):
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         """Make the cell's weights, and the factors beside its matrices."""
         super().build(sequences_shape, initial_state_shape)
-        if not self.autocast:
-            # `carried` and `of_rows` are no calls, which would leave the scope in which
-            # Keras rounds what variables give, and so their gradients.
-            for variable in self.cell.weights:
-                variable._autocast = False
         for name in ("kernel", "recurrent_kernel"):
             matrix = getattr(self.cell, name)
             self.factors.add(self, name, matrix, self.cell.seed)
+        if not self.autocast:
+            # `carried` and `of_rows` are no calls, which would leave the scope in which
+            # Keras rounds what variables give, and so their gradients.
+            for variable in self.weights:
+                variable._autocast = False
 
     def _matrix(self, name: str) -> Array:
         """`kernel` or `recurrent_kernel`, what was learnt beside it included."""

@@ -19,6 +19,7 @@ from safetensors.numpy import save
 from keras_rnnlm import cell_registry
 from keras_rnnlm.data.tokenizers import Tokenizer
 from keras_rnnlm.errors import ConfigError, FolderError, RNNLMError, nearest
+from keras_rnnlm.files import CHECKPOINT
 from keras_rnnlm.files import json_bytes as json_bytes
 from keras_rnnlm.files import write_file as write_file
 from keras_rnnlm.models.causal_lm import CausalLM
@@ -139,7 +140,7 @@ def write_manifest(folder: Path) -> None:
         p.name
         for p in folder.iterdir()
         if p.is_file()
-        and p.name not in ("manifest.json", "checkpoint.safetensors")
+        and p.name not in ("manifest.json", CHECKPOINT)
         and not p.name.startswith(".")
     )
     manifest = {"format": FORMAT, "sha256": {n: _sha256(folder / n) for n in names}}
@@ -170,7 +171,7 @@ def _check_files(folder: Path) -> None:
     if missing:
         hint = (
             " Its training has not finished: go on with `rnnlm train ... --resume`."
-            if (folder / "checkpoint.safetensors").is_file()
+            if (folder / CHECKPOINT).is_file()
             else ""
         )
         raise FolderError(

@@ -53,7 +53,6 @@ _RESERVED = MappingProxyType(
     }
 )
 _BUDGETS = ("max_steps", "epochs")
-_OTHER_BUDGETS = ("minutes", *_BUDGETS)
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,9 @@ def starting_settings(
         # Figures are plain ones, and a budget that was given is that of all.
         values = {**values, "network": network, "system_minutes": 0.0}
         if any(key in overrides.general for key in _BUDGETS):
-            values = {k: v for k, v in values.items() if k not in _OTHER_BUDGETS}
+            values = {
+                k: v for k, v in values.items() if k not in ("minutes", *_BUDGETS)
+            }
         if network == "rnn":
             values["cell"] = name
         values |= {
@@ -234,12 +235,11 @@ def _default_values(name: str, network: str, tokenizer: str) -> dict[str, Any]:
 def _check_keys(overrides: Overrides, networks: set[str]) -> None:
     """Refuse general settings for nobody, and what a comparison sets by itself."""
     for name, own in overrides.own.items():
-        for key in own:
-            if key in _BUDGETS:
-                raise ConfigError(
-                    f"All models have one budget; received {name}.{key}={own[key]}. "
-                    f"Give --set {key}={own[key]} for all of them."
-                )
+        for key in set(own) & set(_BUDGETS):
+            raise ConfigError(
+                f"All models have one budget; received {name}.{key}={own[key]}. Give "
+                f"--set {key}={own[key]} for all of them."
+            )
     for given in (overrides.general, *overrides.own.values()):
         if given.get("system_minutes"):
             raise ConfigError(

@@ -18,10 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from keras_rnnlm.errors import ResumeError
-from keras_rnnlm.models.folder import write_file
-from keras_rnnlm.training.run_folder import CHECKPOINT
+from keras_rnnlm.files import CHECKPOINT, write_file
 
-NAME = CHECKPOINT
 _META = "keras_rnnlm_checkpoint"
 _FORMAT = 2
 
@@ -80,12 +78,12 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     arrays = dict(checkpoint.arrays)
     arrays.update({f"best.{name}": a for name, a in checkpoint.best.items()})
     meta = json.dumps({"format": _FORMAT, **checkpoint.meta})
-    write_file(folder / NAME, save(arrays, metadata={_META: meta}))
+    write_file(folder / CHECKPOINT, save(arrays, metadata={_META: meta}))
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:
     """Read the checkpoint of a run folder; None where there is no complete one."""
-    path = folder / NAME
+    path = folder / CHECKPOINT
     if not path.is_file():
         return None
     try:

@@ -13,6 +13,7 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.noising import Noising
 from keras_rnnlm.data.resegmentation import Resegmentation
+from keras_rnnlm.files import CHECKPOINT
 from keras_rnnlm.language_model import LanguageModel
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.folder import json_bytes, parameter_count, save_folder
@@ -32,7 +33,6 @@ from keras_rnnlm.training.building import (
     with_first_weights,
 )
 from keras_rnnlm.training.checkpoints import (
-    NAME,
     Checkpoint,
     restore,
 )
@@ -312,7 +312,7 @@ class Run:
         )
         if whole is not None:
             write_tuned(self.folder.path, whole.tuned, self.corpus.tokenizer)
-        (self.folder.path / NAME).unlink(missing_ok=True)
+        (self.folder.path / CHECKPOINT).unlink(missing_ok=True)
         self.reporter.finish(report)
         return TrainingResult(self.folder.path, report, model)
 

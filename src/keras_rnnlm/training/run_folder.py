@@ -7,11 +7,11 @@ from typing import Any, BinaryIO
 
 from keras_rnnlm.errors import FolderError, ResumeError
 from keras_rnnlm.file_lock import try_lock
+from keras_rnnlm.files import CHECKPOINT
 
 LOG = "training.jsonl"
 REPORT = "report.json"
 LOCK = ".lock"
-CHECKPOINT = "checkpoint.safetensors"
 
 
 class RunFolder:

@@ -14,6 +14,7 @@ from typing import Any
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.resegmentation import Resegmentation
+from keras_rnnlm.files import CHECKPOINT
 from keras_rnnlm.models.ensemble_folder import FILE, ensemble_file, member_folders
 from keras_rnnlm.models.folder import json_bytes, write_file
 from keras_rnnlm.training.batches import (
@@ -23,7 +24,7 @@ from keras_rnnlm.training.batches import (
     make_resegmentation,
 )
 from keras_rnnlm.training.building import release_vectors
-from keras_rnnlm.training.checkpoints import NAME, Checkpoint, restore
+from keras_rnnlm.training.checkpoints import Checkpoint, restore
 from keras_rnnlm.training.ensemble_card import ensemble_card
 from keras_rnnlm.training.identity import (
     check_identity,
@@ -224,9 +225,8 @@ class _EnsembleRun:
                 run.compiled(own, frozen)
                 for run, own in zip(runs, batches, strict=True)
             )
-            final = MembersEvaluation(
-                self.corpus, self.settings[0].evaluation_protocol, len(runs)
-            )
+            protocol = self.settings[0].evaluation_protocol
+            final = MembersEvaluation(self.corpus, protocol, len(runs))
             pace = runs[0].pace(batches[0], schedule, final, together.network, 0.0)
             if isinstance(pace, ClockPace):
                 pace = CommonPace(pace.deadline, len(runs), pace.shapes)
@@ -374,7 +374,7 @@ class _EnsembleRun:
         card = ensemble_card(report).encode()
         write_file(self.folder.path / "README.md", card)
         write_file(self.folder.path / REPORT, json_bytes(report))
-        (self.folder.path / NAME).unlink(missing_ok=True)
+        (self.folder.path / CHECKPOINT).unlink(missing_ok=True)
         self.reporter.finish(report)
         return EnsembleResult(self.folder.path, report, tuple(results))
 

@@ -202,8 +202,8 @@ def _plan(packed: Packed, tokens: Ids, state: Floats, threads: int) -> tuple[Any
 def _same_shape(what: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
     if tuple(found) != wanted:
         raise InputError(
-            f"Expected {what} of shape {wanted}, received {tuple(found)}. A state is "
-            "of the network and the number of rows that it was made for."
+            f"Expected {what} of shape {wanted}, received {tuple(found)}: one row "
+            "for each row of tokens, and as this network has them."
         )
 
 
