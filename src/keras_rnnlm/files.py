@@ -1,5 +1,6 @@
 """Files that are whole, or as they were before."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -20,6 +21,12 @@ def write_file(path: Path, content: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file of any size."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def json_bytes(value: Any) -> bytes:

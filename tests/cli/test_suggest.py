@@ -6,7 +6,9 @@ import tomllib
 import numpy as np
 import pytest
 
+from keras_rnnlm.cli import suggested
 from keras_rnnlm.cli.main import run
+from keras_rnnlm.cli.suggested import minutes_to_suggest_for
 from keras_rnnlm.config import Settings
 from keras_rnnlm.training.checkpoints import Checkpoint, write_checkpoint
 from keras_rnnlm.training.train import settings_of_run
@@ -89,6 +91,29 @@ def test_a_model_is_trained_with_what_is_suggested(text, tmp_path, capsys):
 def test_where_nothing_can_be_suggested(text, capsys, arguments, words):
     assert run(["train", text, "--recipe", "suggest", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_without_a_recipe_settings_are_suggested_from_two_minutes_on():
+    time, network = Settings(minutes=2.0), Settings(network="transformer", minutes=9.0)
+    assert minutes_to_suggest_for(None, time, None) == 2.0
+    assert minutes_to_suggest_for(None, time.replace(minutes=1.9), None) is None
+    assert minutes_to_suggest_for(None, Settings(max_steps=9), None) is None
+    assert minutes_to_suggest_for(None, network, None) is None
+    assert minutes_to_suggest_for(None, time, 2) is None
+    assert minutes_to_suggest_for("word", time, None) is None
+    assert minutes_to_suggest_for("suggest", time.replace(minutes=0.5), None) == 0.5
+
+
+@pytest.mark.slow
+def test_a_model_is_trained_with_what_is_suggested_unasked(text, monkeypatch, capsys):
+    monkeypatch.setattr(suggested, "ENOUGH", 0.2)
+    words = ["train", text, "--minutes", "0.3", "--tokenizer", "word", "--out", "model"]
+    assert run([*words, "--set", "units=32", "--json"]) == 0
+    printed = capsys.readouterr()
+    settings = json.loads(printed.out)["settings"]
+    assert (settings["units"], settings["learning_rate"]) == (32, 60.0)
+    assert "Suggested (rnnlm suggest gives the reasons): optimizer=sgd" in printed.err
+    assert "units=" not in printed.err
 
 
 def test_a_run_that_was_stopped_keeps_its_settings(tmp_path):

@@ -52,16 +52,16 @@ def test_what_beats_what(
     from_recipe = ["--recipe", str(recipe)]
     assert settings_of(asked, english_file, *from_recipe).seed == 1
     monkeypatch.setenv("RNNLM_SEED", "2")
-    monkeypatch.setenv("RNNLM_MINUTES", "2")
+    monkeypatch.setenv("RNNLM_MINUTES", "1.5")
     found = settings_of(asked, english_file, *from_recipe)
-    assert (found.seed, found.minutes, found.units) == (2, 2.0, 64)
+    assert (found.seed, found.minutes, found.units) == (2, 1.5, 64)
     found = settings_of(asked, english_file, *from_recipe, "--set", "seed=3")
-    assert (found.seed, found.minutes) == (3, 2.0)
+    assert (found.seed, found.minutes) == (3, 1.5)
     options = ["--set", "seed=3", "--seed", "4", "--minutes", "0.5"]
     found = settings_of(asked, english_file, *from_recipe, *options)
     assert (found.seed, found.minutes) == (4, 0.5)
     assert settings_of(asked, english_file, "--tokenizer", "char") == (
-        Settings.from_recipe("char", {"seed": 2, "minutes": 2.0})
+        Settings.from_recipe("char", {"seed": 2, "minutes": 1.5})
     )
     monkeypatch.setenv("RNNLM_RECIPE", "demo")
     assert settings_of(asked, english_file).units == Settings.from_recipe("demo").units

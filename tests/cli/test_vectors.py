@@ -123,8 +123,15 @@ def test_write_and_nearest(
         (found,) = json.loads(capsys.readouterr().out)["words"]
         near = [word for word, _ in found["near"]]
         assert near == [word for word, _ in gensims.most_similar("the", topn=3)]
-    assert run(["vectors", "nearest", str(english_model), "The", "--case", "any"]) == 2
-    assert "are about a file of vectors" in capsys.readouterr().err
+    model_of = ["vectors", "nearest", str(english_model), "-k", "3", "--json"]
+    assert run([*model_of, "THE", "--case", "lower"]) == 0
+    assert json.loads(capsys.readouterr().out)["words"] == [found]
+    assert run([*model_of, "ｔｈé", "--normalize", "nfkc,accents"]) == 0
+    assert json.loads(capsys.readouterr().out)["words"] == [found]
+    assert run([*model_of, "THE"]) == 2
+    assert "not in the model's vocabulary" in capsys.readouterr().err
+    assert run([*model_of, "the", "--first", "9"]) == 2
+    assert "--first is about a file of vectors" in capsys.readouterr().err
     assert run(["vectors", "nearest", str(out), "the", "<eos>", "-k", "1"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "the"
     command = ["vectors", "write", str(english_model), "--out", str(out)]

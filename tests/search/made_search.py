@@ -22,7 +22,7 @@ def a_plan(**options: Any) -> TunePlan:
     return TunePlan(
         settings,
         default_space(BASE, "word"),
-        make_rungs(minutes=3, **options),
+        make_rungs(minutes=3, **{"number": 3, **options}),
         "tpe",
         0,
         {"default": settings},

@@ -12,7 +12,7 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import ConfigError, FolderError, InputError, ResumeError
 from keras_rnnlm.language_model import load
-from keras_rnnlm.search import measures
+from keras_rnnlm.search import measures, running
 from keras_rnnlm.search.compare import Comparison, SilentObserver, compare
 from keras_rnnlm.search.contestants import parse_sets
 from keras_rnnlm.search.plan import Plan, make_plan
@@ -117,6 +117,22 @@ def test_other_settings_are_refused(done: Comparison, corpus: Corpus) -> None:
         compare(corpus, plan_of(corpus), done.records.folder)
 
 
+def test_other_word_vectors_under_the_same_name_are_refused(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "vectors.txt", tmp_path / "out"
+    numbers = " ".join(["0.5"] * 16)
+    path.write_text(f"e {numbers}\nt {numbers}\n")
+    items = [*SMALL, "max_steps=2", f"vectors={path}"]
+    plan = make_plan(corpus, ("lstm",), overrides=parse_sets(items, ("lstm",)))
+    first = compare(corpus, plan, out)
+    assert compare(corpus, plan, out, resume=True).records.runs == first.records.runs
+    running._hash_of_vectors.cache_clear()  # as another process would see it
+    path.write_text(f"e {numbers}\nh {numbers}\n")
+    with pytest.raises(ResumeError, match="other word vectors"):
+        compare(corpus, plan, out, resume=True)
+
+
 def test_hashes_tell_runs_apart(done: Comparison) -> None:
     runs = done.records.runs
     assert len({each.hash for each in runs}) == len(runs)
@@ -192,7 +208,7 @@ def test_a_run_that_fails_is_one_row(corpus: Corpus, tmp_path: Path) -> None:
     models = ("ngram", "simple_rnn")
     items = [*SMALL, "max_steps=200", "optimizer=sgd", "clip_norm=0"]
     # Far more than float32 can hold after a few steps.
-    items += ["learning_rate=1e30", "validations=1"]
+    items += ["learning_rate=3e38", "validations=1"]
     plan = make_plan(corpus, models, overrides=parse_sets(items, models))
     done = compare(corpus, plan, tmp_path / "out")
     found = done.records.find("simple_rnn-seed0")

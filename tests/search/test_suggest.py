@@ -9,7 +9,8 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.models.rnn_lm import RNNLM
-from keras_rnnlm.search import rules
+from keras_rnnlm.search import cost, rules
+from keras_rnnlm.search import suggest as suggest_module
 from keras_rnnlm.search.cost import cost_between, products
 from keras_rnnlm.search.suggest import suggest
 from keras_rnnlm.training.throughput import tokens_per_second
@@ -51,6 +52,24 @@ def test_each_setting_that_is_not_by_default_has_a_reason(suggestion):
         assert choice.reason.endswith(".")
         for name, value in choice.settings.items():
             assert getattr(suggestion.settings, name) == value
+
+
+def test_of_a_vectors_file_the_width_alone_is_read(words, tmp_path, monkeypatch):
+    path = tmp_path / "vectors.txt"
+    path.write_text("1 24\nnone " + " ".join(["0.5"] * 24) + "\n", encoding="utf-8")
+    seen = []
+
+    def rate(corpus, settings, seconds):
+        seen.append((settings.vectors, settings.embedding))
+        return 1e4
+
+    monkeypatch.setattr(cost, "tokens_per_second", rate)
+    monkeypatch.setattr(suggest_module, "tokens_per_second", rate)
+    fixed = {"vectors": str(path), "vectors_case": "lower", "vectors_frozen": True}
+    settings = suggest(words, 0.5, fixed=fixed).settings
+    assert set(seen) == {(None, 24)}
+    assert (settings.vectors, settings.vectors_case) == (str(path), "lower")
+    assert (settings.vectors_frozen, settings.embedding) == (True, None)
 
 
 def test_figures_are_those_of_the_text_and_the_machine(corpus, suggestion):

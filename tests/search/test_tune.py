@@ -304,7 +304,7 @@ def test_rivals_are_trained_beside_the_best(corpus: Corpus, tmp_path: Path) -> N
 
 def test_time_that_leaves_no_room(corpus: Corpus, tmp_path: Path) -> None:
     space = parse_search(SEARCH, BASE)
-    plan = make_tune_plan(corpus, BASE, space, make_rungs(minutes=3))
+    plan = make_tune_plan(corpus, BASE, space, make_rungs(minutes=3, number=3))
     with pytest.raises(ConfigError, match="--minutes 6 leaves no room: 2 final runs"):
         tune(corpus, plan, tmp_path / "out", Limits(minutes=6))
     with pytest.raises(ConfigError, match="take 6.33 and 20 s are over"):

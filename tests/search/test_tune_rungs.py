@@ -10,17 +10,18 @@ from keras_rnnlm.search.rungs import Rungs, bracket_order, make_rungs
 
 
 def test_budgets() -> None:
-    rungs = make_rungs(minutes=3)
-    assert rungs.seconds == pytest.approx((20, 60, 180))
-    assert make_rungs(minutes=1).seconds == pytest.approx((20, 60))
+    rungs = make_rungs(minutes=6)
+    assert rungs.seconds == pytest.approx((40, 120, 360))
+    assert make_rungs(minutes=3).seconds == pytest.approx((60, 180))
+    assert make_rungs(minutes=1, number=2).seconds == pytest.approx((20, 60))
     assert make_rungs(minutes=0.1).seconds == pytest.approx((6,))
     assert make_rungs(minutes=90).seconds == pytest.approx((600, 1800, 5400))
     assert make_rungs(steps=90).budgets == (10, 30, 90)
     assert make_rungs(steps=90, pruner="none").budgets == (90,)
     assert make_rungs(steps=64, factor=2, number=4).budgets == (8, 16, 32, 64)
-    assert rungs.changes(2) == {"minutes": 3, "max_steps": None}
+    assert rungs.changes(2) == {"minutes": 6, "max_steps": None}
     assert make_rungs(steps=90).changes(0) == {"minutes": None, "max_steps": 10}
-    assert [rungs.text(n) for n in range(3)] == ["20 s", "60 s", "3 min"]
+    assert [rungs.text(n) for n in range(3)] == ["40 s", "2 min", "6 min"]
     assert Rungs.from_dict(rungs.to_dict()) == rungs
 
 

@@ -1,4 +1,7 @@
-"""`--recipe suggest`: settings for the text, the machine and the time."""
+"""`--recipe suggest`: settings for the text, the machine and the time.
+
+It is also what `rnnlm train` does without a recipe, where there is time for it.
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -13,18 +16,30 @@ if TYPE_CHECKING:
     from keras_rnnlm.data.corpus import Corpus
 
 SUGGEST = "suggest"
+ENOUGH = 2.0
+"""Minutes from which on settings are suggested unasked: measuring takes some 10 seconds
+of them."""
 
 
-def minutes_to_suggest_for(settings: "Settings", members: int | None) -> float:
-    """Return the time that settings are to be suggested for.
+def minutes_to_suggest_for(
+    recipe: str | None, settings: "Settings", members: int | None
+) -> float | None:
+    """Return the time to suggest settings for; None where a recipe has them.
 
     Args:
+        recipe: The one that was asked for, if any.
         settings: Those given; the others are to be chosen.
         members: Of an ensemble, or None.
 
     Raises:
-        ConfigError: Without a time, or where settings cannot be suggested.
+        ConfigError: A suggestion was asked for without a time, or where there is none.
     """
+    if recipe is None:
+        able = settings.network == "rnn" and members is None
+        enough = settings.minutes is not None and settings.minutes >= ENOUGH
+        return settings.minutes if able and enough else None
+    if recipe != SUGGEST:
+        return None
     if settings.minutes is None:
         raise ConfigError(
             "--recipe suggest chooses settings for a time: give it with --minutes."

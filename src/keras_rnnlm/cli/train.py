@@ -78,8 +78,8 @@ TOKENIZERS = ("char", "word", "bpe", "unigram")
     envvar="RNNLM_RECIPE",
     show_envvar=True,
     help="Settings to begin with; `rnnlm recipes` lists them, and `suggest` chooses "
-    "them for the text, this machine and --minutes. The one for the kind of tokenizer "
-    "by default.",
+    "them for the text, this machine and --minutes: the default from 2 minutes on. For "
+    "less, and without --minutes, it is the one for the kind of tokenizer.",
 )
 @click.option(
     "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change one setting."
@@ -145,11 +145,10 @@ def train(context: click.Context, /, **options: Any) -> int:
 
         repeated = _report_to_replay(context, options)
         settings, schedule = schedule_of(repeated)
-    elif recipe == SUGGEST:
-        settings = Settings.from_recipe(None, overrides)
-        minutes = minutes_to_suggest_for(settings, options["members"])
     else:
-        settings = Settings.from_recipe(recipe, overrides)
+        named = None if recipe == SUGGEST else recipe
+        settings = Settings.from_recipe(named, overrides)
+        minutes = minutes_to_suggest_for(recipe, settings, options["members"])
     split = parse_split(options["split"])
     out = Path(options["out"] or free_path(Path("runs") / stem(options["texts"][0])))
 
@@ -168,7 +167,7 @@ def train(context: click.Context, /, **options: Any) -> int:
     corpus = read_corpus(options, split, settings.seed)
     if repeated is not None:
         check_replay(repeated, corpus)
-    if recipe is None and schedule is None:
+    if recipe is None and schedule is None and minutes is None:
         recipe = default_recipe(corpus.tokenizer.kind, settings.network)
         settings = Settings.from_recipe(recipe, overrides)
     with make_reporter() as reporter, ExitStack() as stack:

@@ -92,14 +92,15 @@ OF_RUNGS = ("trial_minutes", "trial_steps", "pruner", "factor", "rungs")
 @click.option(
     "--rungs",
     type=click.IntRange(min=1),
-    help="Number of rungs; 3, fewer where the first would be under 20 seconds.",
+    help="Number of rungs; 3, fewer where the first would be under 40 seconds.",
 )
 @click.option(
     "--sampler",
-    type=click.Choice(("tpe", "random")),
-    default="tpe",
+    type=click.Choice(("near", "tpe", "random")),
+    default="near",
     show_default=True,
-    help="Where to look: near what was good, or anywhere.",
+    help="Where to look: a good trial with one or a few settings changed, where a "
+    "model of all trials expects most, or anywhere.",
 )
 @click.option(
     "--workers",

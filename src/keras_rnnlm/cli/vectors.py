@@ -76,26 +76,27 @@ def nearest(
         neighbours_in_file,
         neighbours_in_matrix,
     )
+    from keras_rnnlm.data.vectors import check_spellings
 
+    steps = names(normalize)
+    check_spellings(case, steps)
     if Path(source).is_dir():
-        if case != "exact" or normalize is not None or first is not None:
+        if first is not None:
             raise ConfigError(
-                "--case, --normalize and --first are about a file of vectors; received "
-                f"the model '{source}', whose words are looked up as they are written. "
-                "Leave them out."
+                "--first is about a file of vectors, the most frequent words of which "
+                f"stand first; received the model '{source}'. Leave it out."
             )
         from keras_rnnlm.language_model import load
 
         model = load(source)
         tokens, matrix = model.tokenizer.tokens, model.vectors()
-        found = neighbours_in_matrix(tokens, matrix, words, k)
+        found = neighbours_in_matrix(
+            tokens, matrix, words, k, case=case, normalize=steps
+        )
     else:
         from keras_rnnlm.cli.progress import reading
         from keras_rnnlm.data.vector_files import VectorFile
-        from keras_rnnlm.data.vectors import check_spellings
 
-        steps = names(normalize)
-        check_spellings(case, steps)
         with reading("vectors") as progress:
             found = neighbours_in_file(
                 VectorFile(source),

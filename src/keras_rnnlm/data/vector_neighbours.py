@@ -69,7 +69,13 @@ def neighbours_in_file(
 
 
 def neighbours_in_matrix(
-    tokens: Sequence[str], matrix: NDArray[np.floating], words: Sequence[str], k: int
+    tokens: Sequence[str],
+    matrix: NDArray[np.floating],
+    words: Sequence[str],
+    k: int = 10,
+    *,
+    case: str = "exact",
+    normalize: Sequence[str] = (),
 ) -> list[Neighbours]:
     """Find the nearest words of a vocabulary.
 
@@ -78,20 +84,25 @@ def neighbours_in_matrix(
         matrix: (tokens, width).
         words: What to find neighbours of.
         k: How many of each.
+        case: As of `read_vectors`, for `words`.
+        normalize: As of `read_vectors`, for `words`.
 
     Raises:
         InputError: A word is not in the vocabulary.
     """
     ids = {token: index for index, token in enumerate(tokens)}
+    known = []
     for word in words:
-        if word not in ids:
+        spelled = [each for each in spellings(word, case, normalize) if each in ids]
+        if not spelled:
             raise InputError(
                 f"'{word}' is not in the model's vocabulary of {len(tokens):,}."
                 f"{nearest(word, tokens)}"
             )
+        known.append(spelled[0])
     unit = _unit(np.asarray(matrix, np.float32))
     found = []
-    for word in words:
+    for word in known:
         cosines = unit @ unit[ids[word]]
         pairs = [(float(cosines[i]), tokens[i]) for i in _largest(cosines, k + 1)]
         found.append(_without_itself(word, pairs, k))

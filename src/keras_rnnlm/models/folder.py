@@ -5,7 +5,6 @@
 belongs to the model (log, report, card, picture) lies beside them.
 """
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from safetensors.numpy import save
 from keras_rnnlm import cell_registry
 from keras_rnnlm.data.tokenizers import Tokenizer
 from keras_rnnlm.errors import ConfigError, FolderError, RNNLMError, nearest
-from keras_rnnlm.files import CHECKPOINT
+from keras_rnnlm.files import CHECKPOINT, file_hash
 from keras_rnnlm.files import json_bytes as json_bytes
 from keras_rnnlm.files import write_file as write_file
 from keras_rnnlm.models.causal_lm import CausalLM
@@ -143,7 +142,7 @@ def write_manifest(folder: Path) -> None:
         and p.name not in ("manifest.json", CHECKPOINT)
         and not p.name.startswith(".")
     )
-    manifest = {"format": FORMAT, "sha256": {n: _sha256(folder / n) for n in names}}
+    manifest = {"format": FORMAT, "sha256": {n: file_hash(folder / n) for n in names}}
     write_file(folder / "manifest.json", json_bytes(manifest))
 
 
@@ -183,7 +182,7 @@ def _check_files(folder: Path) -> None:
     if manifest.get("format") != FORMAT or not isinstance(hashes, dict):
         raise _foreign(folder, f"manifest.json is not of format {FORMAT}")
     for name in NETWORK_FILES:
-        if hashes.get(name) != _sha256(folder / name):
+        if hashes.get(name) != file_hash(folder / name):
             raise FolderError(
                 f"'{folder / name}' is damaged: its SHA-256 differs from the one in "
                 "manifest.json. Copy the folder again, or train again."
@@ -245,14 +244,6 @@ def _foreign(folder: Path, why: str) -> FolderError:
     return FolderError(
         f"'{folder}' is not a model folder of this version of keras-rnnlm: {why}."
     )
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def parameter_count(network: CausalLM) -> int:

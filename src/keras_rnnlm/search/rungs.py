@@ -21,8 +21,9 @@ from keras_rnnlm.errors import ConfigError
 
 PRUNERS = ("asha", "hyperband", "none")
 MINUTES, STEPS = "minutes", "max_steps"
-SHORTEST = 20.0
-"""Seconds of the shortest rung made by default: starting and compiling take several."""
+SHORTEST = 40.0
+"""Seconds of the shortest rung made by default: starting and compiling take some 13,
+and what is left has to tell good settings from bad ones."""
 MOST_RUNGS = 3
 
 
@@ -125,7 +126,7 @@ def make_rungs(
         pruner: `asha`, `hyperband` or `none`, which has the last rung alone.
         factor: Each rung is so many times as long as the one below.
         number: Of rungs; by default three, fewer where the first one would be shorter
-            than 20 seconds.
+            than 40 seconds.
 
     Raises:
         ConfigError: Impossible values.

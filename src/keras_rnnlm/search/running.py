@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.errors import TrainingError
+from keras_rnnlm.files import file_hash
 from keras_rnnlm.language_model import LanguageModel
 from keras_rnnlm.scoring.ngram import NGramModel
 from keras_rnnlm.scoring.report import figures_of, finite
@@ -28,7 +30,7 @@ from keras_rnnlm.search.measures import (
     ngram_speed,
 )
 from keras_rnnlm.search.runs import FINAL, Run, hash_of
-from keras_rnnlm.training.identity import run_identity
+from keras_rnnlm.training.identity import VECTORS, run_identity
 from keras_rnnlm.training.reporter import Reporter
 from keras_rnnlm.training.run_folder import LOG
 from keras_rnnlm.training.signals import Interrupted
@@ -80,6 +82,8 @@ def identity_of(task: Task, corpus: Corpus, facts: dict[str, Any]) -> dict[str, 
     given = task.settings
     settings = given if isinstance(given, Settings) else Settings()
     found = run_identity(task.corpus(corpus), settings, None)
+    if settings.vectors is not None:
+        found[VECTORS] = _hash_of_vectors(settings.vectors)
     if not isinstance(given, Settings):
         found["settings"] = {"order": given}
     both = {name: facts[name] for name in ("code", "environment")}
@@ -224,6 +228,11 @@ def _measured(
 
 def _figures(model: NGramModel, text: EncodedText) -> dict[str, Any]:
     return finite(figures_of(model.totals(text), text))
+
+
+@cache
+def _hash_of_vectors(path: str) -> str:
+    return file_hash(Path(path).expanduser())
 
 
 def _tables_hash(model: NGramModel) -> str:

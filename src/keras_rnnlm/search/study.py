@@ -34,7 +34,6 @@ except ModuleNotFoundError as error:
 
 from keras_rnnlm.search.journal import Journal, create_journal
 
-SAMPLERS = ("tpe", "random")
 OWNER, PLAN = "owner", "plan"
 FAILURE, SAME = "failure", "same_as"
 _CONNECT = 10  # seconds
@@ -126,7 +125,7 @@ class Study:
             number: Of the trial. With the seed it decides on all chance there is, so
                 that no two trials, and no search that goes on, begin with one draw.
             space: Where to look.
-            sampler: `tpe` or `random`.
+            sampler: `tpe`; any other draws by chance what `point` does not have.
             seed: Of the search.
             point: To take in the place of drawing one.
         """
@@ -345,7 +344,7 @@ def _of_storage(error: Exception) -> bool:
 
 def _sampler(name: str, seed: int) -> Any:
     seed %= 2**32
-    if name == "random":
+    if name != "tpe":
         return optuna.samplers.RandomSampler(seed=seed)
     # Trials that are running count as bad ones: two workers do not try the same place.
     return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)

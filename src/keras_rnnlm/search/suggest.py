@@ -12,6 +12,7 @@ from typing import Any
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.text_facts import TextFacts, text_facts
+from keras_rnnlm.data.vector_files import VectorFile
 from keras_rnnlm.search import rules
 from keras_rnnlm.search.cost import Cost, cost_between, measure_cost
 from keras_rnnlm.training.range_test import RangeTest, range_test
@@ -128,7 +129,7 @@ def suggest(
     over = _STARTUP + spent()
 
     def seen_with(units: int) -> float:
-        each = cost.seconds(picked.settings(units=units), size)
+        each = cost.seconds(picked.measured(units=units), size)
         rest = whole - over - held_out * each / _SCORING
         return max(rest, 0.1 * whole) / each
 
@@ -170,6 +171,7 @@ class _Picked:
     def __init__(self, fixed: Mapping[str, Any], start: Mapping[str, Any]) -> None:
         self.fixed, self._values = dict(fixed), {**start, **fixed}
         self._reasons: dict[str, str] = {}
+        self._width: int | None = None
 
     def add(self, settings: Mapping[str, Any], reason: str) -> None:
         for name, value in settings.items():
@@ -182,6 +184,25 @@ class _Picked:
 
     def settings(self, **changes: Any) -> Settings:
         return Settings.from_dict({**self._values, **changes})
+
+    def measured(self, **changes: Any) -> Settings:
+        """Return settings to measure the machine with.
+
+        A file of word vectors may have gigabytes, and all that a step's time knows of
+        it is its width.
+        """
+        settings = self.settings(**changes)
+        if settings.vectors is None:
+            return settings
+        if self._width is None:
+            self._width = VectorFile(settings.vectors).width
+        return settings.replace(
+            embedding=settings.embedding or self._width,
+            vectors=None,
+            vectors_case="exact",
+            vectors_normalize=None,
+            vectors_frozen=False,
+        )
 
     def choices(self) -> tuple[Choice, ...]:
         """Return settings with their reasons; those with one reason together."""
@@ -199,7 +220,7 @@ def _measured(corpus: Corpus, picked: _Picked, seconds: float, tell: Tell) -> Co
     """Measure this machine in both precisions; choose the quicker one."""
     low, high = _MEASURED
     tell(f"Measuring this machine: training with {low} and {high} units for a moment.")
-    start = picked.settings(units=low, dropout=0.0, learning_rate=1e-3)
+    start = picked.measured(units=low, dropout=0.0, learning_rate=1e-3)
     given = picked.value("precision") if "precision" in picked.fixed else None
     plain = start.replace(precision="float32")
     if given is not None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from keras_rnnlm.data.corpus import Corpus
 
 BEST, DEFAULT, SUGGEST = "best", "default", "suggest"
+NEAR = "near"
+"""The sampler that changes good trials; `tpe` and `random` are Optuna's."""
 _OF_TRIALS = 10_000
 """Trials have a seed far from that of the final runs: settings that were lucky with it
 would look better than they are."""
@@ -33,7 +35,7 @@ class TunePlan:
             space has it.
         space: What is searched.
         rungs: Budgets, and who goes on.
-        sampler: `tpe` or `random`.
+        sampler: `near`, `tpe` or `random`.
         seed: Of all that is drawn.
         rivals: Settings by name that are trained beside the best at the end.
         data: SHA-256 of the training and the validation text.
@@ -106,7 +108,7 @@ def make_tune_plan(
     space: Space,
     rungs: Rungs,
     *,
-    sampler: str = "tpe",
+    sampler: str = NEAR,
     seed: int = 0,
     rivals: Mapping[str, Settings] | None = None,
 ) -> TunePlan:
@@ -117,7 +119,7 @@ def make_tune_plan(
         settings: The recipe; a budget in it gives way to that of the rungs.
         space: What is searched.
         rungs: Budgets.
-        sampler: `tpe` or `random`.
+        sampler: `near`, `tpe` or `random`.
         seed: Of the search.
         rivals: Settings by name to train beside the best at the end, for the budget
             of the last rung; by default the recipe, as `default`.

@@ -33,6 +33,7 @@ from keras_rnnlm.search.children import (
     specification_of,
     when_parent_ends,
 )
+from keras_rnnlm.search.near import near_point
 from keras_rnnlm.search.study import (
     FAILURE,
     SAME,
@@ -47,6 +48,7 @@ from keras_rnnlm.search.study import (
 from keras_rnnlm.search.trial_records import tidy, trial_folder, write_record
 from keras_rnnlm.search.tune_corpus import FOLDER
 from keras_rnnlm.search.tune_folder import TuneFolder
+from keras_rnnlm.search.tune_plan import NEAR
 
 MODULE = "keras_rnnlm.search.tune_worker"
 CLAIM, CREATE = ".claim", ".create"
@@ -192,11 +194,7 @@ class Worker:
         """Train a trial on rung after rung, as long as it is among the best."""
         plan, rungs = self.plan, self.plan.rungs
         point = self.study.choose(
-            number,
-            plan.space,
-            plan.sampler,
-            plan.seed,
-            plan.first_point if number == 0 else None,
+            number, plan.space, plan.sampler, plan.seed, self._wanted(number)
         )
         if (twin := self._twin(number, point)) is not None:
             self._repeated += 1
@@ -235,6 +233,15 @@ class Worker:
             if not self._train(number, rung, settings):
                 return None
         return None
+
+    def _wanted(self, number: int) -> dict[str, Any] | None:
+        """Return the point that a trial is to have; None if the study draws it."""
+        plan = self.plan
+        if number == 0:
+            return plan.first_point
+        if plan.sampler != NEAR:
+            return None
+        return near_point(plan.space, self.study.trials(), plan.seed, number)
 
     def _train(self, number: int, rung: int, settings: Settings) -> bool:
         """Train on a rung and report; whether there are figures."""

@@ -17,6 +17,10 @@ from keras_rnnlm.errors import ResumeError
 from keras_rnnlm.layers.kernels import dispatch
 from keras_rnnlm.processor import visible_cores
 
+VECTORS = "vectors_sha256"
+"""Of the file of word vectors, for runs that are told apart by it: those of a
+comparison. A run by itself does without, since its file may be gone when it goes on."""
+
 
 def run_identity(
     corpus: Corpus, settings: Settings, schedule: dict[str, Any] | None
@@ -58,6 +62,12 @@ def check_identity(stored: dict[str, Any], wanted: dict[str, Any], folder: Any) 
                 f"{name} differs. Resume with the command it was begun with, or adapt "
                 "anew with another --out."
             )
+    if stored.get(VECTORS) != wanted.get(VECTORS):
+        raise ResumeError(
+            f"The run in '{folder}' was begun with other word vectors: the file "
+            f"{wanted['settings']['vectors']} has other contents. Resume with the file "
+            "it was begun with, or train anew with another --out."
+        )
     # An older version wrote no hash of the vocabulary.
     stored = {"vocabulary": wanted["vocabulary"], **stored}
     for name in ("data", "tokenizer", "vocabulary_size", "vocabulary", "schedule"):
