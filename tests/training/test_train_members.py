@@ -17,10 +17,11 @@ from keras_rnnlm.models.weights import weight_arrays
 from keras_rnnlm.scoring.protocols import Protocol, segments
 from keras_rnnlm.scoring.scorer import score_segments
 from keras_rnnlm.training import final_evaluation
+from keras_rnnlm.training.ensemble_run import EnsembleResult
 from keras_rnnlm.training.loop import TrainingLoop
 from keras_rnnlm.training.run import TrainingResult
 from keras_rnnlm.training.train import train
-from keras_rnnlm.training.train_members import EnsembleResult, train_members
+from keras_rnnlm.training.train_members import train_members
 from tests.conftest import only_on
 from tests.training.test_train import Listener, rows
 

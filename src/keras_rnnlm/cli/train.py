@@ -23,8 +23,8 @@ from keras_rnnlm.errors import FolderError
 
 if TYPE_CHECKING:
     from keras_rnnlm.data.corpus import Corpus
+    from keras_rnnlm.training.ensemble_run import EnsembleResult
     from keras_rnnlm.training.run import TrainingResult
-    from keras_rnnlm.training.train_members import EnsembleResult
 
 TOKENIZERS = ("char", "word", "bpe", "unigram")
 

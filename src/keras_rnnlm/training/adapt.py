@@ -313,9 +313,10 @@ class AdaptRun(Run):
     ) -> StepPace | ClockPace:
         """See `Run`: the figures from before take time as well."""
         if self.settings.minutes is not None:
-            reserve += final.estimated_seconds(network)
+            evaluated = self.evaluated(network)
+            reserve += final.estimated_seconds(evaluated)
             if self.old_valid is not None:
-                reserve += 2 * self._forgetting().estimated_seconds(network)
+                reserve += 2 * self._forgetting().estimated_seconds(evaluated)
         return super().pace(batches, schedule, final, network, reserve)
 
     def kept(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

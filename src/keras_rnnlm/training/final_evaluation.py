@@ -1,19 +1,16 @@
 """The last figures of a run, and the time they will take."""
 
-import time
 from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.language_model import LanguageModel
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.scoring.protocols import default_protocol, parse_protocol, segments
-from keras_rnnlm.scoring.scorer import score_segments
+from keras_rnnlm.training.scoring_speed import scoring_time
 
-_TRIAL = 1024  # targets scored to learn the speed
-_WRITING = 6.0  # seconds for the picture, the files, the end of the process
+_WRITING = 3.0  # seconds for the picture, the files, the end of the process
+_WRITTEN = 2e8  # bytes of weights hashed and written in a second
 
 
 class FinalEvaluation:
@@ -28,29 +25,18 @@ class FinalEvaluation:
     def estimated_seconds(self, network: CausalLM) -> float:
         """Measure how long the end of the run will take, in seconds, with a margin.
 
-        Scores the beginning of each text twice, the first time to compile.
+        Args:
+            network: Of the shape and precision that will be evaluated.
         """
-        total = _WRITING
+        total: float = _WRITING + 4 * network.count_params() / _WRITTEN
         for text in self._texts.values():
             chosen = (
                 default_protocol(text)
                 if self._protocol is None
                 else parse_protocol(self._protocol)
             )
-            starts, stops = segments(text, chosen)
-            # As many rows as the real thing will have, and a little of each.
-            rows = min(len(starts), 64)
-            some = starts[:rows]
-            each = max(1, _TRIAL // rows)
-            ends = np.minimum(some + each, stops[:rows])
-            begun = time.monotonic()
-            score_segments(network, text.ids, some, ends)
-            compiled = time.monotonic()
-            score_segments(network, text.ids, some, ends)
-            seconds = time.monotonic() - compiled
-            scored = int((ends - some).sum())
-            everything = int((stops - starts).sum())
-            total += compiled - begun + 1.15 * seconds * everything / scored
+            found = scoring_time(network, text.ids, *segments(text, chosen))
+            total += found.compilation + found.seconds
         return total
 
     def evaluate(

@@ -183,6 +183,15 @@ class Run:
         compile_for(network, self.settings, self.optimizer, batches)
         return network
 
+    def evaluated(self, network: CausalLM) -> CausalLM:
+        """Return a network of the precision that is evaluated at the end.
+
+        Args:
+            network: The one that is trained.
+        """
+        plain = self.settings.precision == "float32"
+        return network if plain else self.network()
+
     def callbacks(self, network: CausalLM, loop: TrainingLoop) -> list[Any]:
         """Return what else of `fit` is told of every step; nothing here."""
         return []
@@ -210,7 +219,7 @@ class Run:
             steps = schedule["steps"]
             return StepPace(schedule.get("planned", steps), knots, last=steps)
         if settings.minutes is not None:
-            reserve += final.estimated_seconds(network)
+            reserve += final.estimated_seconds(self.evaluated(network))
             deadline = max(1.0, 60.0 * settings.minutes - reserve)
             return ClockPace(deadline, shapes=len(batches.lengths))
         steps = settings.max_steps or settings.epochs * batches.batches_per_epoch
@@ -219,12 +228,11 @@ class Run:
     def seconds_of_validation(
         self, validator: Validator | None, network: CausalLM
     ) -> float:
-        """Measure how long the only validation will take, which ends a timed run.
+        """Measure how long a validation of a timed run will take; 0 for other runs.
 
-        Of several the first one tells, in time for the others.
+        They have to leave room for each other, and the last one ends the run.
         """
-        only = self.settings.minutes is not None and self.settings.validations == 1
-        if validator is None or not only:
+        if validator is None or self.settings.minutes is None:
             return 0.0
         return validator.estimated_seconds(network)
 

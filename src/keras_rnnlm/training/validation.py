@@ -1,6 +1,5 @@
 """The quick validation of a training run: many rows, a bounded piece of text."""
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +8,10 @@ from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.scoring.protocols import Protocol, parse_protocol, segments
 from keras_rnnlm.scoring.scorer import score_segments
+from keras_rnnlm.training.scoring_speed import scoring_time
 
 LANES = 64
 MOST_TOKENS = 500_000
-_TRIAL = 2048  # predictions that tell how long a validation takes
-_MARGIN = 1.15
 
 
 @dataclass(frozen=True)
@@ -57,18 +55,8 @@ class Validator:
         self._starts, self._stops = starts, stops
 
     def estimated_seconds(self, network: CausalLM) -> float:
-        """Measure how long a validation will take, with a margin.
-
-        Scores the beginning of each row twice, the first time to compile.
-        """
-        each = max(1, _TRIAL // len(self._starts))
-        ends = np.minimum(self._starts + each, self._stops)
-        score_segments(network, self._ids, self._starts, ends)
-        begun = time.monotonic()
-        score_segments(network, self._ids, self._starts, ends)
-        seconds = time.monotonic() - begun
-        whole = int((self._stops - self._starts).sum())
-        return _MARGIN * seconds * whole / int((ends - self._starts).sum())
+        """Measure how long a validation will take, with a margin; it is compiled."""
+        return scoring_time(network, self._ids, self._starts, self._stops).seconds
 
     def __call__(self, network: CausalLM) -> Estimate:
         """Score the network's current weights."""
