@@ -103,7 +103,7 @@ class Prepared:
             call(
                 "train", plain_words(given.larger, work / "larger.txt"),
                 "--tokenizer", "word", "--vocabulary", self.vocabulary,
-                "--split", "0.97,0.03", "--out", self.model,
+                "--split", "0.97,0.03", "--out", self.model, "--recipe", "word",
                 *(f"--set={one}" for one in self.base()),
                 f"--set=minutes={given.larger_minutes:g}",
             )  # fmt: skip
@@ -124,7 +124,9 @@ class Prepared:
             base = [one for one in base if one.split("=")[0] not in OF_MODEL]
             words: list[Any] = ["adapt", self.model, self.train]
         else:
-            words = ["train", self.train]
+            # Else what is not set would be chosen for the time.
+            recipe = "subword" if "tokenizer" in way else "word"
+            words = ["train", self.train, "--recipe", recipe]
             words += way.get(
                 "tokenizer", ["--tokenizer", "word", "--vocabulary", self.vocabulary]
             )

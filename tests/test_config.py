@@ -127,3 +127,18 @@ def test_a_decay_alone_means_a_moving_average() -> None:
 def test_settings_survive_a_round_trip() -> None:
     settings = Settings(cell="gru", minutes=2.5)
     assert Settings.from_dict(settings.to_dict()) == settings
+
+
+@pytest.mark.parametrize("usual", ["float32", "mixed_bfloat16"])
+def test_auto_precision_is_that_of_the_processor(
+    monkeypatch: pytest.MonkeyPatch, usual: str
+) -> None:
+    monkeypatch.setattr("keras_rnnlm.config.usual_precision", lambda: usual)
+    for settings in (
+        Settings(precision="auto"),
+        Settings().replace(precision="auto"),
+        Settings.from_recipe("quick"),
+        Settings.from_recipe(None, ["precision=auto"]),
+    ):
+        assert settings.precision == usual
+        assert Settings.from_dict(settings.to_dict()) == settings

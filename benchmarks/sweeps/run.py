@@ -115,6 +115,8 @@ def measured(sweep: dict[str, Any], sets: list[str], data: Path) -> dict[str, An
         train, valid = divided(data, text, share, Path(folder))
         command = [sys.executable, "-m", "keras_rnnlm", "train", str(train)]
         command += ["--valid", str(valid), "--tokenizer", text.tokenizer, "--json"]
+        # Else settings that a sweep says nothing of would be chosen for the time.
+        command += ["--recipe", text.tokenizer]
         command += ["--out", str(Path(folder, "model"))]
         command += [f"--set=minutes={sweep['minutes']:g}", "--set=validations=1"]
         command += [f"--set={one}" for one in sets]

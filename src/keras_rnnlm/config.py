@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 from keras_rnnlm import cell_registry
 from keras_rnnlm.errors import ConfigError, nearest
 from keras_rnnlm.network_settings import check_network
+from keras_rnnlm.processor import usual_precision
 from keras_rnnlm.recipe_files import default_recipe as default_recipe
 from keras_rnnlm.recipe_files import read_recipe as read_recipe
 from keras_rnnlm.recipe_files import recipe_names as recipe_names
@@ -51,7 +52,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "output": ("full", "adaptive", "sampled", "mixture"),
         "noising": ("none", "blank", "unigram", "bigram"),
         "averaging": ("none", "ema", "swa", "nt_asgd"),
-        "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
+        "precision": ("float32", "mixed_bfloat16", "mixed_float16", "auto"),
         "vectors_case": ("exact", "lower", "any"),
     }
 )
@@ -153,7 +154,8 @@ class Settings:
             and 0.75 if absent.
         average_patience: `nt_asgd` begins with the first validation that is worse than
             the best of those more than this many validations old.
-        precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
+        precision: `float32`, `mixed_bfloat16` or `mixed_float16`. `auto` is one of the
+            first two, by what this processor multiplies faster, from then on.
         validations: Number of validations spread over the run, the last at its end.
         patience: Stop after this many validations without progress; 0 never stops.
         seed: Seed of weights, order and dropout.
@@ -239,6 +241,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check every value; raise `ConfigError` at the first that cannot be."""
+        if self.precision == "auto":
+            object.__setattr__(self, "precision", usual_precision())
         check_network(self)
         cell_registry.check_name(self.cell)
         if self.cell_arguments:

@@ -10,6 +10,8 @@ from keras_rnnlm.cli import suggested
 from keras_rnnlm.cli.main import run
 from keras_rnnlm.cli.suggested import minutes_to_suggest_for
 from keras_rnnlm.config import Settings
+from keras_rnnlm.models import ensemble_folder
+from keras_rnnlm.models.ensemble_folder import ensemble_file
 from keras_rnnlm.training.checkpoints import Checkpoint, write_checkpoint
 from keras_rnnlm.training.train import settings_of_run
 
@@ -123,6 +125,16 @@ def test_a_run_that_was_stopped_keeps_its_settings(tmp_path):
     arrays = {"model.0": np.zeros(1, np.float32)}
     write_checkpoint(tmp_path, Checkpoint(arrays, meta=meta))
     assert settings_of_run(tmp_path) == settings
+
+
+def test_an_ensemble_is_not_gone_on_with_as_one_model(text, tmp_path, capsys):
+    (tmp_path / "quartet").mkdir()
+    record = ensemble_file([0, 1])
+    (tmp_path / "quartet" / ensemble_folder.FILE).write_bytes(record)
+    words = ["train", text, "--minutes", "9", "--out", "quartet", "--resume"]
+    assert run(words) == 2
+    said = capsys.readouterr().err
+    assert "of several members" in said and "Measuring" not in said
 
 
 def test_an_existing_recipe_stays(text, tmp_path, capsys):

@@ -242,6 +242,46 @@ def test_words_have_a_gru_at_its_own_rate(words):
     assert (found.cell, found.learning_rate) == ("lstm", 60.0)
 
 
+@pytest.mark.parametrize(
+    ("fixed", "chosen"),
+    [
+        ({"learning_rate": 40.0}, {"cell": "lstm", "optimizer": "sgd"}),
+        ({"momentum": 0.9}, {"cell": "gru", "learning_rate": 2.0}),
+        ({"cell": "qrnn"}, {"optimizer": "adam", "layers": 3}),
+        ({"cell": "mogrifier_lstm"}, {"learning_rate": 60.0, "layers": 2}),
+        ({"schedule": "plateau"}, {"validations": 5}),
+        ({"output": "mixture", "mixtures": 2}, {"output": "mixture"}),
+        ({"system_minutes": 0.1, "system_passes": 3}, {"system_passes": 3}),
+        ({"cell": "slstm", "cell_arguments": {"heads": 5}, "units": 20}, {"units": 20}),
+    ],
+)
+def test_what_is_given_is_known_while_choosing(words, monkeypatch, fixed, chosen):
+    monkeypatch.setattr(cost, "tokens_per_second", lambda *_: 1e4)
+    monkeypatch.setattr(suggest_module, "tokens_per_second", lambda *_: 1e4)
+    found = suggest(words, 0.5, fixed=fixed).settings
+    assert {name: getattr(found, name) for name in chosen} == chosen
+    assert found.dropout > 0 or not found.system_passes
+
+
+def test_a_width_that_does_not_fit_is_not_chosen(words, monkeypatch):
+    def check(settings, size):
+        if settings.units > 96:
+            raise ConfigError("does not fit")
+
+    measured = []
+
+    def rate(corpus, settings, seconds):
+        measured.append(settings.units)
+        return 1e9
+
+    monkeypatch.setattr(cost, "tokens_per_second", rate)
+    monkeypatch.setattr(suggest_module, "tokens_per_second", rate)
+    monkeypatch.setattr(suggest_module, "check_memory", check)
+    monkeypatch.setattr(suggest_module.rules, "SQUARE_PER_TOKEN", 1e9)
+    assert suggest(words, 0.5).settings.units == 96
+    assert set(measured) == {128}
+
+
 def test_a_network_without_recurrence_has_no_cell(words):
     found = suggest(words, 0.5, fixed={"network": "transformer"}, seconds=0.05)
     assert found.settings.network == "transformer"

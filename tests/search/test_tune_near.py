@@ -7,8 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_rnnlm.config import Settings
-from keras_rnnlm.search.near import by_merit, changed, near_point
-from keras_rnnlm.search.space import Choice, Range, Space, default_space, point_of
+from keras_rnnlm.search.near import by_merit, changed, inside, near_point
+from keras_rnnlm.search.space import (
+    Choice,
+    Dimension,
+    Range,
+    Space,
+    default_space,
+    parse_search,
+    point_of,
+)
+from keras_rnnlm.search.study import distribution
 from tests.search.made_search import a_plan, a_trial
 
 WORD = Settings.from_recipe("word")
@@ -58,7 +67,35 @@ def test_a_changed_point_is_another_point_of_the_space(
     for _ in range(5):
         before, point = point, changed(space, point, random, width)
         assert all(point[key] in space[key] for key in space)
+        assert all(optuna_has(space[key], point[key]) for key in space)
         assert point != before
+
+
+def optuna_has(dimension: Dimension, value: Any) -> bool:
+    kind = distribution(dimension)
+    return bool(kind._contains(kind.to_internal_repr(value)))
+
+
+@given(spaces, st.sampled_from([None, "lstm", 7, 1e9, -1e9, 0.5]))
+def test_a_recipe_outside_of_the_space_has_a_point_next_to_it(
+    space: Space, value: Any
+) -> None:
+    point = inside(space, dict.fromkeys(space, value))
+    for key, dimension in space.items():
+        assert point[key] in dimension and optuna_has(dimension, point[key])
+        assert value not in dimension or point[key] == value
+
+
+@pytest.mark.parametrize("step", [0.1, 0.05])
+def test_the_top_of_steps_in_tenths_is_one_of_them(step: float) -> None:
+    (dimension,) = parse_search([f"dropout=0:0.6:{step}"], Settings()).values()
+    random, point = np.random.default_rng(0), {"dropout": 0.5}
+    found = {
+        changed({"dropout": dimension}, point, random, 0.2)["dropout"]
+        for _ in range(200)
+    }
+    assert max(found) == pytest.approx(0.6)
+    assert all(optuna_has(dimension, value) for value in found)
 
 
 def test_numbers_of_a_choice_change_to_a_neighbour() -> None:
@@ -90,8 +127,7 @@ def test_the_parent_is_the_best_of_the_highest_rung_half_of_the_time() -> None:
     assert [trial.number for trial in by_merit(trials)] == [2, 1, 4, 0]
     nearest = []
     for number in range(5, 205):
-        point = near_point(plan.space, trials, 0, number)
-        assert point is not None
+        point = near_point(plan.space, trials[0].params, trials, 0, number)
         same = [sum(point[k] == t.params[k] for k in plan.space) for t in trials]
         nearest.append(int(np.argmax(same)))
     shares = np.bincount(nearest, minlength=5) / len(nearest)
@@ -100,10 +136,12 @@ def test_the_parent_is_the_best_of_the_highest_rung_half_of_the_time() -> None:
     assert shares[3] == 0
 
 
-def test_no_trial_no_point() -> None:
+def test_while_nothing_has_a_figure_the_start_is_changed() -> None:
     plan = a_plan()
-    assert near_point(plan.space, [], 0, 1) is None
-    assert near_point(plan.space, [a_trial(0, plan, {0: math.inf})], 0, 1) is None
+    start = point_of(WORD, plan.space)
+    for trials in ([], [a_trial(0, plan, {0: math.inf})]):
+        point = near_point(plan.space, start, trials, 0, 1)
+        assert 1 <= sum(point[key] != start[key] for key in start) <= 6
 
 
 def test_points_are_new_and_their_own() -> None:
@@ -116,9 +154,19 @@ def test_points_are_new_and_their_own() -> None:
         trial.params = {"cell": cell, "layers": layers}
         made.append(trial)
     for number in range(4, 50):
-        point = near_point(space, made, 0, number)
-        assert point is not None and point["layers"] == 3
-        assert point == near_point(space, made, 0, number)
+        point = near_point(space, made[0].params, made, 0, number)
+        assert point["layers"] == 3
+        assert point == near_point(space, made[0].params, made, 0, number)
+
+
+def test_a_choice_of_numbers_is_tried_to_its_end() -> None:
+    space = {"batch_size": Choice((10, 20, 40, 80, 160, 320))}
+    plan, made = a_plan(), []
+    for number in range(6):
+        point = near_point(space, {"batch_size": 10}, made, 0, number)
+        assert point not in [trial.params for trial in made]
+        made.append(a_trial(number, plan, {0: 4.0 + point["batch_size"]}))
+        made[-1].params = point
 
 
 def test_it_finds_more_than_chance_in_some_dozen_trials() -> None:
@@ -133,9 +181,9 @@ def test_it_finds_more_than_chance_in_some_dozen_trials() -> None:
     for seed in range(20):
         trials = []
         chance = np.random.default_rng(seed)
+        start = {key: 0.5 + chance.choice([-1, 1]) / 7 for key in space}
         for number in range(25):
-            point = near_point(space, trials, seed, number)
-            point = point or {key: 0.5 + chance.choice([-1, 1]) / 7 for key in space}
+            point = start if not number else near_point(space, {}, trials, seed, number)
             trials.append(a_trial(number, plan, {0: loss(point)}))
             trials[-1].params = point
         best = min(loss(trial.params) for trial in trials)

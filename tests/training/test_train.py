@@ -148,6 +148,24 @@ def steady_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FinalEvaluation, "estimated_seconds", lambda *_: 1.0)
 
 
+def test_validations_that_would_take_all_of_the_time_leave_half_of_it(
+    corpus: Corpus,
+    tmp_path: Path,
+    steady_clock: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps = {}
+    for seconds in (0.0, 5.0):
+        monkeypatch.setattr(
+            Validator, "estimated_seconds", lambda *_, each=seconds: each
+        )
+        changed = {"max_steps": None, "minutes": 0.3, "validations": 10}
+        settings = Settings(**{**SMALL, **changed})
+        report = train(corpus, settings, tmp_path / f"{seconds}").report
+        steps[seconds] = report["schedule"]["steps"]
+    assert steps[5.0] > 0.25 * steps[0.0]
+
+
 @pytest.mark.slow
 def test_a_replayed_time_budget_is_bit_equal(
     corpus: Corpus, tmp_path: Path, steady_clock: None

@@ -91,7 +91,7 @@ OF_TEXT = (
     envvar="RNNLM_RECIPE",
     show_envvar=True,
     help="Settings to begin with, for models of the recipe's kind of network; may be "
-    "repeated. Those of `rnnlm train` by default.",
+    "repeated. The recipes for the kind of tokenizer by default.",
 )
 @click.option(
     "--set",

@@ -56,7 +56,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 def rnnlm() -> None:
     """Train recurrent language models on text and use them.
 
-    Start with `rnnlm demo`, or with your own text: `rnnlm train my-text.txt`.
+    Start with `rnnlm demo`, or with your own text: `rnnlm train my-text.txt --minutes
+    10`.
     """
 
 

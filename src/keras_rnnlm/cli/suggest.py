@@ -13,7 +13,7 @@ from keras_rnnlm.cli.compare import OF_TEXT
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.process import program
 from keras_rnnlm.cli.train import free_path, parse_split, read_corpus, stem, train
-from keras_rnnlm.cli.tune import words_of_text
+from keras_rnnlm.cli.tune_output import words_of_text
 from keras_rnnlm.cli.wording import count, size, table
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def suggest(context: click.Context, /, **options: Any) -> None:
 
     The text is counted, small networks are trained on it for some seconds each, and the
     rest follows from measured rules. Nothing is trained to its end: do that with
-    `rnnlm train --recipe`.
+    `rnnlm train --recipe`, or at once with `rnnlm train --minutes`.
     """
     from keras_rnnlm.config import Settings, parse_overrides
     from keras_rnnlm.errors import ConfigError, FolderError, InputError

@@ -79,7 +79,8 @@ TOKENIZERS = ("char", "word", "bpe", "unigram")
     show_envvar=True,
     help="Settings to begin with; `rnnlm recipes` lists them, and `suggest` chooses "
     "them for the text, this machine and --minutes: the default from 2 minutes on. For "
-    "less, and without --minutes, it is the one for the kind of tokenizer.",
+    "less, without --minutes and with --members it is the one for the kind of "
+    "tokenizer; other networks have their own.",
 )
 @click.option(
     "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change one setting."

@@ -1,6 +1,5 @@
 """`rnnlm tune`: search settings for one's own text, under a budget."""
 
-import json
 import shlex
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ from click.core import ParameterSource
 from keras_rnnlm.cli.base import Session, Verb
 from keras_rnnlm.cli.compare import OF_TEXT
 from keras_rnnlm.cli.imports import import_option
-from keras_rnnlm.cli.process import program, started_at
+from keras_rnnlm.cli.process import started_at
 from keras_rnnlm.cli.train import (
     free_path,
     parse_split,
@@ -21,11 +20,11 @@ from keras_rnnlm.cli.train import (
     stem,
     train,
 )
+from keras_rnnlm.cli.tune_output import print_search, write_search
 from keras_rnnlm.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from keras_rnnlm.search.rungs import Rungs
-    from keras_rnnlm.search.tune import Tuning
     from keras_rnnlm.search.tune_plan import TunePlan
 
 SHARE = 20.0
@@ -225,7 +224,7 @@ def tune(context: click.Context, /, **options: Any) -> int:
         settings,
         space,
         rungs,
-        sampler=options["sampler"],
+        sampler=_sampler(context, options, begun),
         seed=options["seed"],
         rivals=start.rivals,
     )
@@ -248,7 +247,7 @@ def tune(context: click.Context, /, **options: Any) -> int:
         started=started_at(),
         command=command,
     )
-    _write(found, command, progress)
+    write_search(found, command, progress)
     if found.interrupted is not None:
         click.echo(
             f"Interrupted. All that is finished is in {out}; go on with:\n"
@@ -256,7 +255,7 @@ def tune(context: click.Context, /, **options: Any) -> int:
             err=True,
         )
         return 128 + found.interrupted
-    _print(found, context, options, out, command)
+    print_search(found, context, options, out, command)
     return 0
 
 
@@ -310,6 +309,15 @@ def _rungs(
     )
 
 
+def _sampler(
+    context: click.Context, options: dict[str, Any], begun: "TunePlan | None"
+) -> str:
+    """Return the sampler that was asked for; else that of a search gone on with."""
+    typed = context.get_parameter_source("sampler") is ParameterSource.COMMANDLINE
+    name: str = options["sampler"]
+    return name if begun is None or typed else begun.sampler
+
+
 def _of_rungs(rungs: "Rungs") -> dict[str, Any]:
     """Return the options that ask for these rungs."""
     from keras_rnnlm.search.rungs import MINUTES
@@ -322,62 +330,3 @@ def _of_rungs(rungs: "Rungs") -> dict[str, Any]:
         "factor": rungs.factor,
         "rungs": len(rungs.budgets),
     }
-
-
-def _write(found: "Tuning", command: str, progress: Any) -> None:
-    from keras_rnnlm.files import json_bytes
-    from keras_rnnlm.search.tune_plots import write_plots
-    from keras_rnnlm.search.tune_table import report_of, write_words
-
-    write_words(found, found.folder, json_bytes(report_of(found, command)))
-    note = write_plots(found, found.folder)
-    if note is not None:
-        progress.note(note)
-
-
-def words_of_text(context: click.Context, options: dict[str, Any]) -> list[str]:
-    """Return the words that said which text, and how it is read."""
-    words = list(options["texts"])
-    for option in context.command.params:
-        name = option.name or ""
-        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if name in OF_TEXT and given:
-            value = options[name]
-            for each in value if isinstance(value, tuple) else (value,):
-                words += [option.opts[0], str(each)]
-    return words
-
-
-def _print(
-    found: "Tuning",
-    context: click.Context,
-    options: dict[str, Any],
-    out: Path,
-    command: str,
-) -> None:
-    from keras_rnnlm.search.tune_plots import IMPORTANCE, PARALLEL, PROGRESS
-    from keras_rnnlm.search.tune_table import (
-        finals_table,
-        remarks,
-        report_of,
-        trials_table,
-    )
-
-    if options["as_json"]:
-        click.echo(json.dumps(report_of(found, command), ensure_ascii=False))
-    else:
-        click.echo(trials_table(found))
-        if found.finals:
-            click.echo(f"\n{finals_table(found)}")
-    for sentence in remarks(found):
-        click.echo(sentence, err=True)
-    best = "" if found.best is None else "best.toml, "
-    lines = [
-        f"{best}trials.csv, table.txt, report.json, {PROGRESS}, {PARALLEL} and "
-        f"{IMPORTANCE} are in {out}."
-    ]
-    if found.best is not None:
-        texts = shlex.join(words_of_text(context, options))
-        recipe = shlex.quote(str(out / "best.toml"))
-        lines.append(f"Now try: {program()} train {texts} --recipe {recipe}")
-    click.echo("\n".join(lines), err=True)

@@ -102,6 +102,11 @@ def score_segments(
     return SegmentScores(nats, correct, offsets)
 
 
+def positions_of_call(vocabulary_size: int) -> int:
+    """Return how many positions a call may have, rows times steps."""
+    return min(POSITIONS, LOGITS_BYTES // (4 * vocabulary_size))
+
+
 class _Batch:
     """Rows that work through a queue of segments, longest first."""
 
@@ -118,8 +123,7 @@ class _Batch:
         queue = np.argsort(-lengths, kind="stable")
         self._queue = queue[: np.count_nonzero(lengths)]
         self._vocabulary_size = network.vocabulary_size
-        logits_bytes = 4 * self._vocabulary_size
-        self._positions = min(POSITIONS, LOGITS_BYTES // logits_bytes)
+        self._positions = positions_of_call(self._vocabulary_size)
         widest = max(1, self._positions // STEPS[0])
         rows = min(batch_size, widest, _round_up(len(self._queue)))
         if isinstance(network, PackedNetwork):

@@ -2,7 +2,7 @@
 
 A contestant is named after what makes it different: a recurrent cell, a network
 without recurrence, or the n-gram model. Everything else of its settings comes from the
-recipe that `rnnlm train` would take.
+recipe for the kind of text: nothing is chosen for the time.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,6 +15,7 @@ from keras_rnnlm.config import Settings, default_recipe, parse_overrides
 from keras_rnnlm.errors import ConfigError, nearest
 from keras_rnnlm.network_settings import OWN
 from keras_rnnlm.recipe_files import read_recipe
+from keras_rnnlm.search import rules
 
 NGRAM = "ngram"
 NETWORKS = tuple(name for name in OWN if name != "rnn")
@@ -27,10 +28,6 @@ DEFAULT = (
     "min_gru",
     *NETWORKS,
 )
-
-PARALLEL_LAYERS = 3
-"""Layers at least of a cell whose gates see its input alone: one layer of such cells
-follows no chain of decisions, and the papers stack three or more."""
 
 _ADAM: Mapping[str, Any] = MappingProxyType(
     {
@@ -225,8 +222,8 @@ def _default_values(name: str, network: str, tokenizer: str) -> dict[str, Any]:
     values = read_recipe(default_recipe(tokenizer, network))
     if network != "rnn":
         return values
-    if getattr(cell_registry.find(name), "parallel", False):
-        values["layers"] = max(PARALLEL_LAYERS, values.get("layers", 1))
+    if rules.is_parallel(name):
+        values["layers"] = max(rules.PARALLEL_LAYERS, values.get("layers", 1))
         if values.get("optimizer") == "sgd":
             values |= _ADAM
     return values

@@ -1,13 +1,17 @@
 """What training costs on this machine: seconds a token by the width of a network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.search.sizes import count_weights
+from keras_rnnlm.setting_checks import OF_OUTPUT
 from keras_rnnlm.training.throughput import tokens_per_second
+
+_SCORING = 3.0
+"""How many times quicker a token is scored than trained on."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,12 @@ class Cost:
         """Return the seconds that a token takes in training with these settings."""
         return self.fixed + self.each * products(settings, vocabulary_size)
 
+    def scoring_seconds(self, settings: Settings, vocabulary_size: int) -> float:
+        """Return the seconds that a token takes in evaluation, of all words."""
+        if settings.output == "sampled":
+            settings = settings.replace(output="full", **dict.fromkeys(OF_OUTPUT))
+        return self.seconds(settings, vocabulary_size) / _SCORING
+
     def to_dict(self) -> dict[str, Any]:
         """Return the measurements for JSON."""
         return {
@@ -48,7 +58,7 @@ def products(settings: Settings, vocabulary_size: int) -> float:
     """
     vectors = settings.embedding or settings.units
     width = vectors if settings.tie_weights else settings.projection or settings.units
-    plain = settings.replace(output="full", output_samples=None, output_cutoffs=None)
+    plain = settings.replace(output="full", **dict.fromkeys(OF_OUTPUT))
     weights = count_weights(plain, vocabulary_size) or 0
     weights -= vocabulary_size * (vectors if settings.tie_weights else vectors + width)
     words = vocabulary_size
@@ -58,9 +68,9 @@ def products(settings: Settings, vocabulary_size: int) -> float:
 
 
 def measure_cost(
-    corpus: Corpus, settings: Settings, widths: tuple[int, int], seconds: float
+    corpus: Corpus, settings: Settings, widths: Sequence[int], seconds: float
 ) -> Cost:
-    """Train with two widths for a moment, and draw a line through both.
+    """Train with one or two widths for a moment, and draw a line through both.
 
     Args:
         corpus: The text.
@@ -70,19 +80,26 @@ def measure_cost(
     """
     at = [settings.replace(units=units) for units in widths]
     rates = [tokens_per_second(corpus, each, seconds) for each in at]
-    return cost_between(corpus, settings, widths, (rates[0], rates[1]))
+    return cost_between(corpus, settings, widths, rates)
 
 
 def cost_between(
     corpus: Corpus,
     settings: Settings,
-    widths: tuple[int, int],
-    rates: tuple[float, float],
+    widths: Sequence[int],
+    rates: Sequence[float],
 ) -> Cost:
-    """Draw a line through the tokens a second of two widths, the smaller one first."""
+    """Draw a line through the tokens a second of two widths, the smaller one first.
+
+    Through one width it comes from zero.
+    """
     size = corpus.vocabulary_size
-    low, high = (products(settings.replace(units=units), size) for units in widths)
-    slope = max(0.0, (1 / rates[1] - 1 / rates[0]) / (high - low))
-    fixed = max(0.0, 1 / rates[0] - slope * low)
+    work = [products(settings.replace(units=units), size) for units in widths]
+    taken = [1 / rate for rate in rates]
+    if len(widths) == 1:
+        slope = taken[0] / work[0]
+    else:
+        slope = max(0.0, (taken[1] - taken[0]) / (work[1] - work[0]))
+    fixed = max(0.0, taken[0] - slope * work[0])
     measured = dict(zip(widths, rates, strict=True))
     return Cost(settings.precision, measured, fixed, slope)

@@ -9,12 +9,13 @@ crossover, as in evolution strategies (Beyer and Schwefel 2002) and in Real et a
 
 import math
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
 from keras_rnnlm.search.space import Choice, Dimension, Range, Space
-from keras_rnnlm.search.study import Record
+from keras_rnnlm.search.study import Record, distribution
 
 CHANGED, MOST = 2.0, 0.5
 """Settings that are changed in the mean, and the greatest probability of each; at least
@@ -26,28 +27,33 @@ PARENT = 0.5
 _DRAWS = 100
 """Draws for a point that is new; each looks a little further than the one before."""
 _FURTHER = 1.05
+_FAR = 2 * WIDTH
+"""Width from which on a choice of numbers may change to any, not to a neighbour."""
 
 
 def near_point(
-    space: Space, trials: Iterable[Record], seed: int, number: int
-) -> dict[str, Any] | None:
-    """Return a new point near a good one; None if nothing has been trained yet.
+    space: Space,
+    start: Mapping[str, Any],
+    trials: Iterable[Record],
+    seed: int,
+    number: int,
+) -> dict[str, Any]:
+    """Return a new point near a good one; near the start where none has a figure yet.
 
     Args:
         space: Keys with what they may be.
+        start: A point of it.
         trials: Of the search so far.
         seed: Of the search.
         number: Of the trial that is to have the point.
     """
     trials = list(trials)
-    ranked = by_merit(trials)
-    if not ranked:
-        return None
+    parents = [trial.params for trial in by_merit(trials)] or [dict(start)]
     random = np.random.default_rng((seed, number))
     known = [trial.params for trial in trials if trial.number != number]
-    place = int(random.geometric(PARENT)) - 1
-    parent = ranked[min(place, len(ranked) - 1)].params
     for draw in range(_DRAWS):
+        place = int(random.geometric(PARENT)) - 1
+        parent = parents[min(place, len(parents) - 1)]
         point = changed(space, parent, random, WIDTH * _FURTHER**draw)
         if point not in known:
             break
@@ -62,6 +68,11 @@ def by_merit(trials: Iterable[Record]) -> list[Record]:
         if losses and math.isfinite(loss := losses[max(losses)]):
             able.append((-max(losses), loss, trial.number, trial))
     return [row[-1] for row in sorted(able, key=lambda row: row[:-1])]
+
+
+def inside(space: Space, point: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a point, and for what is outside of the space the value next to it."""
+    return {key: _inside(space[key], point[key]) for key in space}
 
 
 def changed(
@@ -89,15 +100,17 @@ def _moved(
     dimension: Dimension, value: Any, random: np.random.Generator, width: float
 ) -> Any:
     if isinstance(dimension, Choice):
-        return _other(dimension, value, random)
+        return _other(dimension, value, random, width)
     return _shifted(dimension, value, float(random.normal(0.0, width)))
 
 
-def _other(choice: Choice, value: Any, random: np.random.Generator) -> Any:
+def _other(
+    choice: Choice, value: Any, random: np.random.Generator, width: float
+) -> Any:
     """Return another value: of numbers a neighbour, of anything else any."""
     others = [each for each in choice.values if each != value]
     kinds = {type(each) for each in choice.values}
-    if kinds <= {int, float}:
+    if kinds <= {int, float} and width < _FAR:
         above = [each for each in others if each > value]
         below = [each for each in others if each < value]
         others = [*(above and [min(above)]), *(below and [max(below)])]
@@ -114,13 +127,40 @@ def _shifted(of: Range, value: float, by: float) -> float:
     turned = (place + by) % 2.0
     moved = low + (high - low) * min(turned, 2.0 - turned)
     found = math.exp(moved) if of.log else moved
-    step = of.step or (1 if of.whole else None)
+    step = _step(of)
     if step is None:
         return min(max(found, of.low), of.high)
-    most = round((of.high - of.low) / step)
-    before = round((value - of.low) / step)
-    steps = round((found - of.low) / step)
+    ends = (distribution(of).high, value, found)  # type: ignore[attr-defined]
+    most, before, steps = (round((x - of.low) / step) for x in ends)
     if steps == before:
         steps += 1 if (by > 0 and before < most) or before == 0 else -1
-    found = of.low + step * min(max(steps, 0), most)
+    return _at(of, step, min(max(steps, 0), most))
+
+
+def _inside(dimension: Dimension, value: Any) -> Any:
+    if value in dimension:
+        return value
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(dimension, Choice):
+        numbers = [v for v in dimension.values if type(v) is type(value)]
+        if number and numbers:
+            return min(numbers, key=lambda each: abs(each - value))
+        return dimension.values[0]
+    if not number:
+        return dimension.low
+    found = min(max(value, dimension.low), dimension.high)
+    step = _step(dimension)
+    if step is None:
+        return found
+    high = distribution(dimension).high  # type: ignore[attr-defined]
+    return _at(dimension, step, round((min(found, high) - dimension.low) / step))
+
+
+def _step(of: Range) -> float | None:
+    return of.step or (1 if of.whole else None)
+
+
+def _at(of: Range, step: float, steps: int) -> float:
+    """Return the lowest number and so many steps, as Optuna reckons: in decimals."""
+    found = float(Decimal(str(of.low)) + steps * Decimal(str(step)))
     return int(found) if of.whole else found

@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from keras_rnnlm import cell_registry
+
 T = TypeVar("T")
 
 FEW = 1000
@@ -43,6 +45,8 @@ _STEPS = {"few": 32, "many": 35}
 _LONG = 4000
 """Steps of training from which on more lanes pay."""
 _MOST_DROPOUT = 0.6
+LEAST_DROPOUT = 0.1
+"""Where something needs dropout, and the text would do without."""
 
 
 def kind_of(vocabulary_size: int) -> str:
@@ -60,7 +64,8 @@ def base(vocabulary_size: int, kind: str, fixed: Mapping[str, Any]) -> dict[str,
             out.
     """
     few = kind_of(vocabulary_size) == "few"
-    usual = "adam" if kind == "char" else "sgd"
+    gated = not is_parallel(fixed.get("cell", "lstm"))
+    usual = "sgd" if gated and kind != "char" else "adam"
     chosen = (fixed.get("optimizer") or usual).lower()
     settings: dict[str, Any] = dict(_SGD if chosen == "sgd" else _ADAM)
     if chosen not in ("sgd", "adam", "adamw"):
@@ -116,13 +121,38 @@ SHARE = {"sgd": 20.0, "adam": 0.1}
 loss. With clipping that one says little of plain SGD, and is of one text."""
 
 
-def cell(vocabulary_size: int) -> str:
-    """Return the cell."""
-    return "lstm" if kind_of(vocabulary_size) == "few" else "gru"
+AT_60 = ("lstm", "coupled_lstm", "layer_norm_lstm", "mogrifier_lstm")
+"""Cells that learned well from words with SGD at 60 (`docs/results.md`, the ladder)."""
+GRU_RATE = 20.0
+"""Rate of SGD at which GRUs ended best; at 60 they learned next to nothing."""
+PARALLEL_LAYERS = 3
+"""Layers at least of a cell whose gates see its input alone: one layer of such cells
+follows no chain of decisions, and the papers stack three or more."""
+
+
+def is_parallel(cell: str) -> bool:
+    """Whether a cell's gates see its input alone.
+
+    Raises:
+        ConfigError: No cell has this name.
+    """
+    return bool(getattr(cell_registry.find(cell), "parallel", False))
+
+
+def cell(vocabulary_size: int, rate: float = 0.0) -> str:
+    """Return the cell.
+
+    Args:
+        vocabulary_size: Number of token ids.
+        rate: Of plain SGD, where that was given: above its own a GRU does not learn.
+    """
+    few = kind_of(vocabulary_size) == "few"
+    return "lstm" if few or rate > GRU_RATE else "gru"
 
 
 CELL_REASONS = {
-    "lstm": "On an alphabet the LSTM was ahead in runs of three minutes.",
+    "lstm": "On an alphabet the LSTM was ahead in runs of three minutes; on words it "
+    "bears higher rates.",
     "gru": "On words and Chinese characters the GRU, at rates of its own, was 8 to 9% "
     "ahead of the LSTM in runs of up to three minutes.",
 }
@@ -137,11 +167,11 @@ def learning_rate(
         vocabulary_size: Number of token ids.
         width: Number of units.
         optimizer: `sgd` or `adam`.
-        cell: Name of the cell; with SGD the GRU has a rate of its own.
+        cell: Name of the cell; with SGD those like an LSTM have a rate of their own.
         updates: Of all training.
     """
     if optimizer == "sgd":
-        return 20.0 if cell == "gru" else 60.0
+        return 60.0 if cell in AT_60 else GRU_RATE
     if kind_of(vocabulary_size) == "many":
         # 0.016 was best of some 1,800 updates, 0.004 of 9,000.
         return float(f"{min(max(32 / max(updates, 1), 0.002), 0.016):.2g}")
@@ -159,6 +189,8 @@ def rate_reason(vocabulary_size: int, optimizer: str, cell: str) -> str:
     """
     if optimizer == "sgd" and cell == "gru":
         return "At 20 the GRU ended best; at an LSTM's 60 it learned next to nothing."
+    if optimizer == "sgd" and cell not in AT_60:
+        return "At 20, the rate of the recipe word: this cell's own was not measured."
     if optimizer == "sgd":
         return "The highest rate that ended well in the sweeps, whatever the width."
     if kind_of(vocabulary_size) == "many":

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.encoded_text import EncodedText
-from keras_rnnlm.errors import TrainingError
+from keras_rnnlm.errors import InputError, TrainingError
 from keras_rnnlm.files import file_hash
 from keras_rnnlm.language_model import LanguageModel
 from keras_rnnlm.scoring.ngram import NGramModel
@@ -232,7 +232,13 @@ def _figures(model: NGramModel, text: EncodedText) -> dict[str, Any]:
 
 @cache
 def _hash_of_vectors(path: str) -> str:
-    return file_hash(Path(path).expanduser())
+    try:
+        return file_hash(Path(path).expanduser())
+    except OSError as error:
+        raise InputError(
+            f"The word vectors '{path}' cannot be read ({error.strerror}). A "
+            "comparison is known by them: put the file back."
+        ) from error
 
 
 def _tables_hash(model: NGramModel) -> str:

@@ -13,10 +13,13 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.text_facts import TextFacts, text_facts
 from keras_rnnlm.data.vector_files import VectorFile
+from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.search import rules
 from keras_rnnlm.search.cost import Cost, cost_between, measure_cost
+from keras_rnnlm.training.memory import check_memory
 from keras_rnnlm.training.range_test import RangeTest, range_test
 from keras_rnnlm.training.throughput import tokens_per_second
+from keras_rnnlm.training.validation import MOST_TOKENS
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,6 @@ _MEASURED = (128, 384)
 _FASTER = 1.1
 _STARTUP = 10.0
 """Seconds of a run before its first step, and at its end."""
-_SCORING = 3.0
-"""How many times quicker a token is scored than trained on."""
 
 
 def suggest(
@@ -115,32 +116,37 @@ def suggest(
     base = rules.base(size, facts.kind, fixed)
     picked.add(base, _kind_reason(facts, base, "optimizer" in fixed))
     if picked.value("network") == "rnn":
-        chosen = rules.cell(size)
+        plain = picked.value("optimizer").lower() == "sgd"
+        chosen = rules.cell(size, fixed.get("learning_rate", 0.0) if plain else 0.0)
         picked.add({"cell": chosen}, rules.CELL_REASONS[chosen])
     picked.add({"batch_size": rules.lanes(size, facts.tokens, 0.0)}, "")
     cost = _measured(corpus, picked, seconds, tell)
-    held_out = sum(
-        text.counts.tokens_predicted
-        for name, text in corpus.parts().items()
-        if name != "train"
-    )
-
+    _add_validations(picked, minutes)
+    scored = _scored(corpus, picked.value("validations"))
     whole = 60 * (minutes - float(picked.value("system_minutes")))
     over = _STARTUP + spent()
 
     def seen_with(units: int) -> float:
-        each = cost.seconds(picked.measured(units=units), size)
-        rest = whole - over - held_out * each / _SCORING
-        return max(rest, 0.1 * whole) / each
+        settings = picked.measured(units=units)
+        rest = whole - over - scored * cost.scoring_seconds(settings, size)
+        return max(rest, 0.1 * whole) / cost.seconds(settings, size)
 
     units = fixed.get("units") or rules.units(size, facts.fresh, seen_with)
+    while "units" not in fixed and not _fits(corpus, picked, units):
+        units = max((u for u in rules.WIDTHS if u < units), default=0)
+        if not units:
+            raise ConfigError(
+                f"A vocabulary of {size:,} does not fit into memory with "
+                f"{rules.WIDTHS[0]} units. Take a smaller one: --vocabulary-size, or "
+                "--tokenizer bpe."
+            )
     picked.add({"units": units}, _units_reason(units, facts, seen_with, minutes))
     _add_depth(picked, seen_with(units) / facts.tokens)
     seen = seen_with(units)  # with the layers that were chosen
     passes = seen / facts.tokens
     lanes = rules.lanes(size, facts.tokens, seen)
     picked.add({"batch_size": lanes}, _lanes_reason(lanes, seen, picked))
-    picked.add({"dropout": rules.dropout(size, passes)}, _dropout_reason(size, passes))
+    _add_dropout(picked, size, passes)
     found = None
     optimizer = picked.value("optimizer").lower()
     if with_range_test and "learning_rate" not in fixed:
@@ -156,12 +162,10 @@ def suggest(
         cell = picked.value("cell")
         updates = seen / (picked.value("batch_size") * picked.value("steps"))
         rate = rules.learning_rate(size, units, optimizer, cell, updates)
+        if optimizer == "sgd":  # with momentum a step is so many times as long
+            rate = float(f"{rate * (1 - picked.value('momentum')):.2g}")
         reason = rules.rate_reason(size, optimizer, cell)
     picked.add({"learning_rate": rate}, reason)
-    picked.add(
-        {"validations": 2 if minutes < 5 else 5},
-        "Each validation takes time from training, and keeps the best weights.",
-    )
     return Suggestion(picked.settings(), picked.choices(), facts, cost, seen, found)
 
 
@@ -191,7 +195,7 @@ class _Picked:
         A file of word vectors may have gigabytes, and all that a step's time knows of
         it is its width.
         """
-        settings = self.settings(**changes)
+        settings = self.settings(**changes, system_passes=0)
         if settings.vectors is None:
             return settings
         if self._width is None:
@@ -218,27 +222,47 @@ class _Picked:
 
 def _measured(corpus: Corpus, picked: _Picked, seconds: float, tell: Tell) -> Cost:
     """Measure this machine in both precisions; choose the quicker one."""
-    low, high = _MEASURED
-    tell(f"Measuring this machine: training with {low} and {high} units for a moment.")
+    widths = _widths(corpus, picked)
+    low, high = widths[0], widths[-1]
+    tell(
+        "Measuring this machine: training with "
+        f"{' and '.join(map(str, widths))} units for a moment."
+    )
     start = picked.measured(units=low, dropout=0.0, learning_rate=1e-3)
     given = picked.value("precision") if "precision" in picked.fixed else None
     plain = start.replace(precision="float32")
     if given is not None:
-        return measure_cost(corpus, start, _MEASURED, seconds)
+        return measure_cost(corpus, start, widths, seconds)
     wide = tokens_per_second(corpus, plain.replace(units=high), seconds)
     half = measure_cost(
-        corpus, start.replace(precision="mixed_bfloat16"), _MEASURED, seconds
+        corpus, start.replace(precision="mixed_bfloat16"), widths, seconds
     )
     times = half.measured[high] / wide
     if times >= _FASTER:
         reason = f"bfloat16 products are {times:.1f} times as fast on this machine."
         picked.add({"precision": "mixed_bfloat16"}, reason)
         return half
-    narrow = tokens_per_second(corpus, plain, seconds)
-    cost = cost_between(corpus, plain, _MEASURED, (narrow, wide))
+    narrow = [tokens_per_second(corpus, plain, seconds)] if low < high else []
+    cost = cost_between(corpus, plain, widths, (*narrow, wide))
     reason = f"bfloat16 products are no faster on this machine ({times:.2f} times)."
     picked.add({"precision": "float32"}, reason)
     return cost
+
+
+def _widths(corpus: Corpus, picked: _Picked) -> tuple[int, ...]:
+    """Return the widths to measure: that which was given, or two that fit."""
+    if "units" in picked.fixed:
+        return (picked.fixed["units"],)
+    low, high = _MEASURED
+    return (low, high) if _fits(corpus, picked, high) else (low,)
+
+
+def _fits(corpus: Corpus, picked: _Picked, units: int) -> bool:
+    try:
+        check_memory(picked.measured(units=units), corpus.vocabulary_size)
+    except ConfigError:
+        return False
+    return True
 
 
 def _kind_reason(facts: TextFacts, base: Mapping[str, Any], given: bool) -> str:
@@ -255,6 +279,8 @@ def _kind_reason(facts: TextFacts, base: Mapping[str, Any], given: bool) -> str:
         reason = f"For {types}, with the optimizer that was given"
     elif facts.kind == "char":
         reason = f"For {types} Adam ended best"
+    elif base["optimizer"] == "adam":
+        reason = f"For {types} and a cell whose gates see its input alone, Adam"
     else:
         reason = (
             f"For {types} plain SGD, at a rate that only clipping makes possible, "
@@ -290,6 +316,13 @@ def _lanes_reason(lanes: int, seen: float, picked: _Picked) -> str:
 
 
 def _add_depth(picked: _Picked, passes: float) -> None:
+    if rules.is_parallel(picked.value("cell")):
+        picked.add(
+            {"layers": rules.PARALLEL_LAYERS},
+            "The gates of such a cell see its input alone: layers above each other see "
+            "further.",
+        )
+        return
     deep = passes >= rules.DEEP
     picked.add(
         {"layers": 2 if deep else 1},
@@ -300,6 +333,32 @@ def _add_depth(picked: _Picked, passes: float) -> None:
             else "a second layer costs more updates than it is worth."
         ),
     )
+
+
+def _add_validations(picked: _Picked, minutes: float) -> None:
+    judged = picked.value("schedule") == "plateau" or picked.value("patience") > 0
+    picked.add(
+        {"validations": 2 if minutes < 5 and not judged else 5},
+        "Each validation takes time from training, and keeps the best weights.",
+    )
+
+
+def _scored(corpus: Corpus, validations: int) -> float:
+    """Return how many tokens a run scores: at its validations and at its end."""
+    held_out = {
+        name: text.counts.tokens_predicted
+        for name, text in corpus.parts().items()
+        if name != "train"
+    }
+    each = min(held_out.get("valid", 0), MOST_TOKENS)
+    return float(validations * each + sum(held_out.values()))
+
+
+def _add_dropout(picked: _Picked, size: int, passes: float) -> None:
+    rate, reason = rules.dropout(size, passes), _dropout_reason(size, passes)
+    if picked.fixed.get("system_passes") and not rate:
+        rate, reason = rules.LEAST_DROPOUT, "Evaluation is to read with dropout."
+    picked.add({"dropout": rate}, reason)
 
 
 def _dropout_reason(size: int, passes: float) -> str:

@@ -33,7 +33,8 @@ from keras_rnnlm.search.children import (
     specification_of,
     when_parent_ends,
 )
-from keras_rnnlm.search.near import near_point
+from keras_rnnlm.search.near import inside, near_point
+from keras_rnnlm.search.space import point_of
 from keras_rnnlm.search.study import (
     FAILURE,
     SAME,
@@ -237,11 +238,13 @@ class Worker:
     def _wanted(self, number: int) -> dict[str, Any] | None:
         """Return the point that a trial is to have; None if the study draws it."""
         plan = self.plan
-        if number == 0:
-            return plan.first_point
         if plan.sampler != NEAR:
-            return None
-        return near_point(plan.space, self.study.trials(), plan.seed, number)
+            return plan.first_point if number == 0 else None
+        start = inside(plan.space, point_of(plan.settings, plan.space))
+        if number == 0:
+            return start
+        trials = self.study.trials()
+        return near_point(plan.space, start, trials, plan.seed, number)
 
     def _train(self, number: int, rung: int, settings: Settings) -> bool:
         """Train on a rung and report; whether there are figures."""

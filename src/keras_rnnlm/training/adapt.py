@@ -313,10 +313,10 @@ class AdaptRun(Run):
     ) -> StepPace | ClockPace:
         """See `Run`: the figures from before take time as well."""
         if self.settings.minutes is not None:
-            evaluated = self.evaluated(network)
-            reserve += final.estimated_seconds(evaluated)
+            network = self.evaluated(network)  # made once, measured three times
+            reserve += final.estimated_seconds(network)
             if self.old_valid is not None:
-                reserve += 2 * self._forgetting().estimated_seconds(evaluated)
+                reserve += 2 * self._forgetting().estimated_seconds(network)
         return super().pace(batches, schedule, final, network, reserve)
 
     def kept(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

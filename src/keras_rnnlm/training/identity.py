@@ -62,7 +62,7 @@ def check_identity(stored: dict[str, Any], wanted: dict[str, Any], folder: Any) 
                 f"{name} differs. Resume with the command it was begun with, or adapt "
                 "anew with another --out."
             )
-    if stored.get(VECTORS) != wanted.get(VECTORS):
+    if VECTORS in stored and stored[VECTORS] != wanted.get(VECTORS):
         raise ResumeError(
             f"The run in '{folder}' was begun with other word vectors: the file "
             f"{wanted['settings']['vectors']} has other contents. Resume with the file "

@@ -89,7 +89,7 @@ class TrainingLoop(keras.callbacks.Callback):
                 is told if absent.
             writer: Takes checkpoints; one that writes them into `folder` if absent.
             frozen_until: Step after which word vectors are trained that are frozen.
-            validation_seconds: About how long the first validation will take.
+            validation_seconds: About how long a validation will take.
         """
         super().__init__()
         self.settings, self.pace, self.batches = settings, pace, batches
@@ -153,8 +153,8 @@ class TrainingLoop(keras.callbacks.Callback):
         now = self.clock()
         self._speed.add(self.batches.tokens_per_batch, now)
         if isinstance(self.pace, ClockPace):
-            left = self.settings.validations - len(self._figures)
-            self.pace.observe(self.step, now, left * self._validation_seconds)
+            left = self.pace.deadline - now
+            self.pace.observe(self.step, now, self._reserved(left))
             self.complete = self.pace.finished(self.step, now)
         else:
             self.complete = self.pace.finished(self.step)
@@ -266,6 +266,12 @@ class TrainingLoop(keras.callbacks.Callback):
 
     # -- validation ---------------------------------------------------------------
 
+    def _reserved(self, left: float) -> float:
+        """Seconds that steps leave to validations: half of those left, or the last."""
+        each = self._validation_seconds
+        wanted = (self.settings.validations - len(self._figures)) * each
+        return min(wanted, max(each, 0.5 * left), 0.8 * left)
+
     def _validation_due(self) -> bool:
         if self.validator is None:
             return False
@@ -311,7 +317,6 @@ class TrainingLoop(keras.callbacks.Callback):
         self.reporter.validation(
             self.step, found.nats_per_token, found.perplexity, best
         )
-        # The first validation compiles; the next ones will be quicker.
         self._validation_seconds = now - begun
         self._speed.pause(now)
         if isinstance(self.pace, ClockPace):

@@ -187,10 +187,9 @@ class Run:
         """Return a network of the precision that is evaluated at the end.
 
         Args:
-            network: The one that is trained.
+            network: Taken if it has it.
         """
-        plain = self.settings.precision == "float32"
-        return network if plain else self.network()
+        return network if network.compute_dtype == "float32" else self.network()
 
     def callbacks(self, network: CausalLM, loop: TrainingLoop) -> list[Any]:
         """Return what else of `fit` is told of every step; nothing here."""

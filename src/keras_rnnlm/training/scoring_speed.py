@@ -7,9 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_rnnlm.models.causal_lm import CausalLM
-from keras_rnnlm.scoring.scorer import BATCH_SIZE, POSITIONS, score_segments
+from keras_rnnlm.scoring.scorer import (
+    BATCH_SIZE,
+    STEPS,
+    positions_of_call,
+    score_segments,
+)
 
-_LONGEST = 1024  # targets of a row
+_FEWEST = 1024  # targets, where the text has them
 _REPEATS, _ENOUGH = 3, 0.5  # measurements, fewer after so many seconds
 _MARGIN = 1.15
 
@@ -46,7 +51,10 @@ def scoring_time(
         return ScoringTime(0.0, 0.0)
     longest = np.argsort(starts - stops, kind="stable")[:BATCH_SIZE]
     first, last = starts[longest], stops[longest]
-    last = np.minimum(last, first + min(_LONGEST, POSITIONS // len(longest)))
+    rows = len(longest)
+    positions = positions_of_call(network.vocabulary_size)
+    within = max((steps for steps in STEPS if steps * rows <= positions), default=1)
+    last = np.minimum(last, first + max(within, _FEWEST // rows))
     took: list[float] = []
     while len(took) <= _REPEATS and sum(took[1:]) < _ENOUGH:
         begun = time.monotonic()

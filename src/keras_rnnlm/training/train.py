@@ -187,8 +187,9 @@ def settings_of_run(folder: Path) -> Settings | None:
 
     Raises:
         FolderError: Its report is damaged.
-        ResumeError: Its checkpoint cannot be read.
+        ResumeError: Its checkpoint cannot be read, or it has several members.
     """
+    _refuse_ensemble(folder)
     checkpoint = read_checkpoint(folder)
     if checkpoint is not None:
         return Settings.from_dict(checkpoint.meta["identity"]["settings"])
