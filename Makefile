@@ -49,8 +49,8 @@ test-benchmarks: $(VENV)/ready-dev
 
 test-backends: $(BACKENDS_VENV)/ready
 	@OMP_NUM_THREADS=1 KERAS_BACKEND=jax $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m backends $(ARGS)
-	@KERAS_BACKEND=tensorflow $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m "not backends and not slow" $(PORTABLE) $(ARGS)
-	@OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m "not backends and not slow" $(PORTABLE) $(ARGS)
+	@KERAS_BACKEND=tensorflow $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m "not backends and not slow and not once" $(PORTABLE) $(ARGS)
+	@OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m "not backends and not slow and not once" $(PORTABLE) $(ARGS)
 
 check: $(VENV)/ready-dev
 	@$(VENV)/bin/ruff format --check .

@@ -166,7 +166,23 @@ def chinese_text(chinese_file: Path) -> str:
 
 
 # Files that take longest: begun first, so that no process ends with one of them alone.
-LONG = ("test_resume", "test_readme", "test_native", "test_train", "test_demo")
+LONG = (
+    "test_tune",
+    "test_readme",
+    "test_resume",
+    "test_recipes_reach_figures",
+    "test_train",
+    "test_resegmentation",
+    "test_train_members",
+    "test_cells",
+    "test_native",
+    "test_search",
+    "test_little_data",
+    "test_compare",
+    "test_suggest",
+    "test_adapt",
+    "test_demo",
+)
 # Files that compile many programs, of what is not touched every day: on JAX they go
 # with the slow tests.
 SELDOM = (
@@ -193,11 +209,35 @@ SELDOM = (
     "tests/training/test_resume_options.py",
     "tests/training/test_train_members.py",
 )
+# Files of what is no business of a backend (text, NumPy, clocks, files), or of what is
+# made of parts that are tested on each: beside JAX they are left out.
+ONCE = (
+    "tests/generation/test_samplers.py",
+    "tests/generation/test_stops.py",
+    "tests/scoring/test_additions.py",
+    "tests/scoring/test_experts.py",
+    "tests/scoring/test_formats.py",
+    "tests/scoring/test_gate.py",
+    "tests/scoring/test_held_out.py",
+    "tests/scoring/test_kneser_ney.py",
+    "tests/scoring/test_ngram.py",
+    "tests/scoring/test_prefix_tree.py",
+    "tests/scoring/test_protocols.py",
+    "tests/scoring/test_search.py",
+    "tests/scoring/test_temperature.py",
+    "tests/training/test_member_parts.py",
+    "tests/training/test_recipes_reach_figures.py",
+    "tests/training/test_resegmentation.py",
+    "tests/training/test_schedules.py",
+    "tests/training/test_scoring_speed.py",
+    "tests/training/test_signals.py",
+    "tests/training/test_speed.py",
+)
 BENCHMARKS = ("tests/bench/", "tests/benchmarks/", "tests/cli/test_bench.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put long files first; mark benchmarks, lesser instruction sets, seldom files."""
+    """Put long files first; mark what runs elsewhere, seldom, or on JAX alone."""
     from keras_rnnlm.layers.kernels.native import build
 
     lesser = set(build.TARGETS) - {build.best_target()}
@@ -207,6 +247,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.benchmarks)
         if where in SELDOM and os.environ["KERAS_BACKEND"] == "jax":
             item.add_marker(pytest.mark.slow)
+        if where in ONCE:
+            item.add_marker(pytest.mark.once)
         chosen = item.callspec.params.values() if hasattr(item, "callspec") else ()
         if any(isinstance(value, str) and value in lesser for value in chosen):
             # Their kernels take as long to compile as the ones that will be used.

@@ -31,6 +31,13 @@ def words():
     return Corpus.from_texts(lines * 3, lines[:10], tokenizer="word")
 
 
+@pytest.fixture
+def known_machine(monkeypatch):
+    """A machine that trains every network with 10,000 tokens a second."""
+    for module in (cost, suggest_module):
+        monkeypatch.setattr(module, "tokens_per_second", lambda *_: 1e4)
+
+
 @pytest.fixture(scope="module")
 def suggestion(corpus):
     return suggest(corpus, 0.5, seconds=0.05)
@@ -82,31 +89,30 @@ def test_figures_are_those_of_the_text_and_the_machine(corpus, suggestion):
     assert as_json["range_test"] is None
 
 
-def test_what_is_given_is_not_chosen(corpus):
+def test_what_is_given_is_not_chosen(corpus, known_machine):
     fixed = {"units": 48, "cell": "mgu", "precision": "float32", "batch_size": 3}
-    found = suggest(corpus, 0.5, fixed=fixed, seconds=0.05)
+    found = suggest(corpus, 0.5, fixed=fixed)
     for name, value in fixed.items():
         assert getattr(found.settings, name) == value
     (given,) = [c for c in found.choices if c.reason == "Given, not chosen."]
     assert dict(given.settings) == fixed
 
 
-def test_a_range_test_chooses_the_rate(corpus):
+def test_a_range_test_chooses_the_rate(corpus, known_machine):
     found = suggest(
         corpus,
         0.5,
         fixed={"units": 16, "precision": "float32"},
         with_range_test=True,
-        seconds=0.05,
     )
     assert found.range_test is not None
     rate = rules.rate_of_range_test(found.range_test.lowest, "adam")
     assert found.settings.learning_rate == rate
 
 
-def test_settings_that_cannot_be_are_refused(corpus):
+def test_settings_that_cannot_be_are_refused(corpus, known_machine):
     with pytest.raises(ConfigError, match="units"):
-        suggest(corpus, 1, fixed={"units": 0}, seconds=0.05)
+        suggest(corpus, 1, fixed={"units": 0})
 
 
 @pytest.mark.parametrize("vocabulary", [65, 10_000])
@@ -158,13 +164,13 @@ def test_what_does_not_go_with_the_given_is_not_chosen(size, fixed):
     Settings.from_dict({**chosen, **fixed})
 
 
-def test_time_for_the_system_is_not_for_training(corpus):
+def test_time_for_the_system_is_not_for_training(corpus, known_machine):
     fixed = {"units": 64, "system_minutes": 4.0}
-    found = suggest(corpus, 5.0, fixed=fixed, seconds=0.05)
+    found = suggest(corpus, 5.0, fixed=fixed)
     each = found.cost.seconds(found.settings, corpus.vocabulary_size)
     assert found.tokens * each < 60
     with pytest.raises(ConfigError, match="part of 'minutes'"):
-        suggest(corpus, 4.0, fixed=fixed, seconds=0.05)
+        suggest(corpus, 4.0, fixed=fixed)
 
 
 def test_a_line_through_two_widths(corpus):
@@ -195,17 +201,17 @@ def test_products_are_the_elements_of_the_matrices(tied):
 
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "Adam", "SGD"])
-def test_other_optimizers_have_a_rate_too(corpus, optimizer):
+def test_other_optimizers_have_a_rate_too(corpus, known_machine, optimizer):
     fixed = {"optimizer": optimizer, "units": 16, "precision": "float32"}
-    found = suggest(corpus, 0.5, fixed=fixed, seconds=0.05)
+    found = suggest(corpus, 0.5, fixed=fixed)
     known = "sgd" if optimizer == "SGD" else "adam"
     assert found.settings.learning_rate == rules.learning_rate(
         corpus.vocabulary_size, 16, known, found.settings.cell, 0
     )
 
 
-def test_tokens_are_those_of_the_layers_that_were_chosen(corpus):
-    found = suggest(corpus, 5.0, fixed={"units": 64}, seconds=0.05)
+def test_tokens_are_those_of_the_layers_that_were_chosen(corpus, known_machine):
+    found = suggest(corpus, 5.0, fixed={"units": 64})
     assert found.settings.layers == 2
     each = found.cost.seconds(found.settings, corpus.vocabulary_size)
     assert found.tokens * each < 60 * 5.0
@@ -234,11 +240,11 @@ def test_cells_by_the_number_of_tokens() -> None:
     assert [rules.cell(size) for size in (65, 10_000)] == ["lstm", "gru"]
 
 
-def test_words_have_a_gru_at_its_own_rate(words):
-    found = suggest(words, 0.5, fixed={"units": 16}, seconds=0.05).settings
+def test_words_have_a_gru_at_its_own_rate(words, known_machine):
+    found = suggest(words, 0.5, fixed={"units": 16}).settings
     assert (found.cell, found.optimizer, found.learning_rate) == ("gru", "sgd", 20.0)
     given = {"units": 16, "cell": "lstm"}
-    found = suggest(words, 0.5, fixed=given, seconds=0.05).settings
+    found = suggest(words, 0.5, fixed=given).settings
     assert (found.cell, found.learning_rate) == ("lstm", 60.0)
 
 
@@ -255,9 +261,7 @@ def test_words_have_a_gru_at_its_own_rate(words):
         ({"cell": "slstm", "cell_arguments": {"heads": 5}, "units": 20}, {"units": 20}),
     ],
 )
-def test_what_is_given_is_known_while_choosing(words, monkeypatch, fixed, chosen):
-    monkeypatch.setattr(cost, "tokens_per_second", lambda *_: 1e4)
-    monkeypatch.setattr(suggest_module, "tokens_per_second", lambda *_: 1e4)
+def test_what_is_given_is_known_while_choosing(words, known_machine, fixed, chosen):
     found = suggest(words, 0.5, fixed=fixed).settings
     assert {name: getattr(found, name) for name in chosen} == chosen
     assert found.dropout > 0 or not found.system_passes

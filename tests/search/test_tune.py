@@ -321,13 +321,13 @@ def test_a_training_that_does_not_end_is_stopped(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_SLOW", "40")
-    monkeypatch.setenv("FAKE_GRACE", "9")
+    monkeypatch.setenv("FAKE_GRACE", "4")
     base = BASE.replace(units=31)
     space = parse_search(["units=31,16"], base)
     plan = make_tune_plan(corpus, base, space, make_rungs(minutes=1 / 60, number=1))
     found = tune(corpus, plan, tmp_path / "out", Limits(minutes=3, trials=3))
     slow, quick = found.trials[:2]
-    assert slow.user_attrs[FAILURE] == "Stopped: it did not end in 12 s."
+    assert slow.user_attrs[FAILURE] == "Stopped: it did not end in 7 s."
     assert slow.state is State.PRUNED and quick.params == {"units": 16}
     assert found.best is not None and found.best[0].number == quick.number
 
@@ -336,15 +336,15 @@ def test_a_training_that_does_not_end_is_stopped(
 def test_a_search_by_the_clock_ends(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rungs of 2, 6 and 18 seconds; final runs have their time set aside."""
+    """Rungs of 1, 3 and 9 seconds; final runs have their time set aside."""
     monkeypatch.setenv("FAKE_SECONDS", "0.5")
     environment()  # which compiles the kernels where they never were
     space = parse_search(SEARCH, BASE)
-    rungs = make_rungs(minutes=0.3, number=3)
+    rungs = make_rungs(minutes=0.15, number=3)
     plan = make_tune_plan(corpus, BASE, space, rungs)
-    found = tune(corpus, plan, tmp_path / "out", Limits(minutes=1.0))
+    found = tune(corpus, plan, tmp_path / "out", Limits(minutes=0.5))
     assert found.trials and set(found.finals) == {"best", "default"}
-    assert found.seconds < 60 + 20
+    assert found.seconds < 30 + 20
     clock = json.loads((tmp_path / "out" / "clock.json").read_text())
     assert clock["seconds"] == pytest.approx(found.seconds, abs=1)
     assert found.plan.rungs == rungs
