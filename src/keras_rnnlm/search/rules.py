@@ -40,7 +40,7 @@ _SGD = {
     "schedule": "linear",
     "warmup": 0.02,
 }
-_LANES = {"few": (16, 32), "many": (20, 20)}
+_LANES = {"few": (16, 32), "many": (10, 20)}
 _STEPS = {"few": 32, "many": 35}
 _LONG = 4000
 """Steps of training from which on more lanes pay."""
@@ -110,7 +110,7 @@ def dropout(vocabulary_size: int, passes: float) -> float:
     if kind_of(vocabulary_size) == "few":
         rate = 0.15 * math.log2(max(passes, 1e-9) / 3)
     else:
-        rate = 0.09 * (1 + math.log2(max(passes, 1e-9)))
+        rate = 0.17 * math.log2(max(passes, 1e-9) / 2)
     return round(min(max(rate, 0.0), _MOST_DROPOUT), 2)
 
 
