@@ -9,13 +9,12 @@ crossover, as in evolution strategies (Beyer and Schwefel 2002) and in Real et a
 
 import math
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
-from keras_rnnlm.search.space import Choice, Dimension, Range, Space
-from keras_rnnlm.search.study import Record, distribution
+from keras_rnnlm.search.space import Choice, Dimension, Range, Space, in_steps
+from keras_rnnlm.search.study import Record
 
 CHANGED, MOST = 2.0, 0.5
 """Settings that are changed in the mean, and the greatest probability of each; at least
@@ -130,8 +129,7 @@ def _shifted(of: Range, value: float, by: float) -> float:
     step = _step(of)
     if step is None:
         return min(max(found, of.low), of.high)
-    ends = (distribution(of).high, value, found)  # type: ignore[attr-defined]
-    most, before, steps = (round((x - of.low) / step) for x in ends)
+    most, before, steps = (round((x - of.low) / step) for x in (of.high, value, found))
     if steps == before:
         steps += 1 if (by > 0 and before < most) or before == 0 else -1
     return _at(of, step, min(max(steps, 0), most))
@@ -152,8 +150,7 @@ def _inside(dimension: Dimension, value: Any) -> Any:
     step = _step(dimension)
     if step is None:
         return found
-    high = distribution(dimension).high  # type: ignore[attr-defined]
-    return _at(dimension, step, round((min(found, high) - dimension.low) / step))
+    return _at(dimension, step, round((found - dimension.low) / step))
 
 
 def _step(of: Range) -> float | None:
@@ -161,6 +158,6 @@ def _step(of: Range) -> float | None:
 
 
 def _at(of: Range, step: float, steps: int) -> float:
-    """Return the lowest number and so many steps, as Optuna reckons: in decimals."""
-    found = float(Decimal(str(of.low)) + steps * Decimal(str(step)))
+    """Return the lowest number and so many steps."""
+    found = in_steps(of.low, step, steps)
     return int(found) if of.whole else found

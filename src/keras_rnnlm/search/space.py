@@ -7,6 +7,7 @@ built around the recipe, so that the recipe itself is always a point of it.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, TypeAlias, get_args, get_type_hints
 
@@ -91,6 +92,11 @@ class Choice:
 
 Dimension: TypeAlias = Range | Choice
 Space: TypeAlias = Mapping[str, Dimension]
+
+
+def in_steps(low: float, step: float, steps: int) -> float:
+    """Return `low + steps * step` as decimals add up: six steps of 0.1 are 0.6."""
+    return float(Decimal(str(low)) + steps * Decimal(str(step)))
 
 
 def space_to_dict(space: Space) -> dict[str, Any]:
@@ -281,7 +287,7 @@ def _range(key: str, words: list[str], item: str, whole: bool) -> Range:
     if whole and not all(float(n).is_integer() for n in (low, high, step or 0)):
         raise ConfigError(f"--search {item}: '{key}' takes whole numbers.")
     if step is not None:  # the highest value that the steps meet
-        high = low + step * math.floor((high - low) / step + 1e-9)
+        high = in_steps(low, step, math.floor((high - low) / step + 1e-9))
     if whole:
         low, high, step = int(low), int(high), None if step is None else int(step)
     return Range(low, high, log, step, whole)
