@@ -95,10 +95,10 @@ def test_where_nothing_can_be_suggested(text, capsys, arguments, words):
     assert words in capsys.readouterr().err
 
 
-def test_without_a_recipe_settings_are_suggested_from_two_minutes_on():
-    time, network = Settings(minutes=2.0), Settings(network="transformer", minutes=9.0)
-    assert minutes_to_suggest_for(None, time, None) == 2.0
-    assert minutes_to_suggest_for(None, time.replace(minutes=1.9), None) is None
+def test_without_a_recipe_settings_are_suggested_from_three_minutes_on():
+    time, network = Settings(minutes=3.0), Settings(network="transformer", minutes=9.0)
+    assert minutes_to_suggest_for(None, time, None) == 3.0
+    assert minutes_to_suggest_for(None, time.replace(minutes=2.9), None) is None
     assert minutes_to_suggest_for(None, Settings(max_steps=9), None) is None
     assert minutes_to_suggest_for(None, network, None) is None
     assert minutes_to_suggest_for(None, time, 2) is None

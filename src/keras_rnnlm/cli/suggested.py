@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from keras_rnnlm.data.corpus import Corpus
 
 SUGGEST = "suggest"
-ENOUGH = 2.0
-"""Minutes from which on settings are suggested unasked: measuring takes some 10 seconds
-of them."""
+ENOUGH = 3.0
+"""Minutes from which on settings are suggested unasked: measuring takes some 20 seconds
+of them, more where the kernels have to be compiled first."""
 
 
 def minutes_to_suggest_for(

@@ -78,7 +78,7 @@ TOKENIZERS = ("char", "word", "bpe", "unigram")
     envvar="RNNLM_RECIPE",
     show_envvar=True,
     help="Settings to begin with; `rnnlm recipes` lists them, and `suggest` chooses "
-    "them for the text, this machine and --minutes: the default from 2 minutes on. For "
+    "them for the text, this machine and --minutes: the default from 3 minutes on. For "
     "less, without --minutes and with --members it is the one for the kind of "
     "tokenizer; other networks have their own.",
 )
