@@ -254,6 +254,7 @@ def test_words_have_a_gru_at_its_own_rate(words, known_machine):
         ({"learning_rate": 40.0}, {"cell": "lstm", "optimizer": "sgd"}),
         ({"momentum": 0.9}, {"cell": "gru", "learning_rate": 2.0}),
         ({"cell": "qrnn"}, {"optimizer": "adam", "layers": 3}),
+        ({"cell": "simple_rnn"}, {"optimizer": "adam", "learning_rate": 0.004}),
         ({"cell": "mogrifier_lstm"}, {"learning_rate": 60.0, "layers": 2}),
         ({"schedule": "plateau"}, {"validations": 5}),
         ({"output": "mixture", "mixtures": 2}, {"output": "mixture"}),

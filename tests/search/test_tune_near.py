@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_rnnlm.config import Settings
-from keras_rnnlm.search.near import by_merit, changed, inside, near_point
+from keras_rnnlm.search.near import changed, inside, near_point
 from keras_rnnlm.search.space import (
     Choice,
     Dimension,
@@ -18,7 +18,7 @@ from keras_rnnlm.search.space import (
     parse_search,
     point_of,
 )
-from keras_rnnlm.search.study import distribution
+from keras_rnnlm.search.study import by_merit, distribution
 from tests.search.made_search import a_plan, a_trial
 
 WORD = Settings.from_recipe("word")

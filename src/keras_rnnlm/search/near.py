@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from keras_rnnlm.search.space import Choice, Dimension, Range, Space, in_steps
-from keras_rnnlm.search.study import Record
+from keras_rnnlm.search.study import Record, by_merit
 
 CHANGED, MOST = 2.0, 0.5
 """Settings that are changed in the mean, and the greatest probability of each; at least
@@ -57,16 +57,6 @@ def near_point(
         if point not in known:
             break
     return point
-
-
-def by_merit(trials: Iterable[Record]) -> list[Record]:
-    """Return the trials that have a figure: the highest rung first, then the loss."""
-    able = []
-    for trial in trials:
-        losses = trial.intermediate_values
-        if losses and math.isfinite(loss := losses[max(losses)]):
-            able.append((-max(losses), loss, trial.number, trial))
-    return [row[-1] for row in sorted(able, key=lambda row: row[:-1])]
 
 
 def inside(space: Space, point: Mapping[str, Any]) -> dict[str, Any]:

@@ -225,20 +225,20 @@ def losses_on(trials: Iterable[Record], rung: int) -> dict[int, float]:
     }
 
 
+def by_merit(trials: Iterable[Record]) -> list[Record]:
+    """Return the trials that have a figure: the highest rung first, then the loss."""
+    able = []
+    for trial in trials:
+        losses = trial.intermediate_values
+        if losses and math.isfinite(loss := losses[max(losses)]):
+            able.append((-max(losses), loss, trial.number, trial))
+    return [row[-1] for row in sorted(able, key=lambda row: row[:-1])]
+
+
 def best_of(trials: Iterable[Record]) -> tuple[Record, int] | None:
     """Return the trial with the lowest loss on the highest rung that any finished."""
-    able = [
-        (max(trial.intermediate_values), trial)
-        for trial in trials
-        if any(math.isfinite(v) for v in trial.intermediate_values.values())
-    ]
-    able = [row for row in able if math.isfinite(row[1].intermediate_values[row[0]])]
-    if not able:
-        return None
-    top = max(rung for rung, _ in able)
-    rivals = [trial for rung, trial in able if rung == top]
-    best = min(rivals, key=lambda trial: (trial.intermediate_values[top], trial.number))
-    return best, top
+    ranked = by_merit(trials)
+    return (ranked[0], max(ranked[0].intermediate_values)) if ranked else None
 
 
 def distribution(dimension: Range | Choice) -> BaseDistribution:

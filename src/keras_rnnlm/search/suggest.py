@@ -280,7 +280,7 @@ def _kind_reason(facts: TextFacts, base: Mapping[str, Any], given: bool) -> str:
     elif facts.kind == "char":
         reason = f"For {types} Adam ended best"
     elif base["optimizer"] == "adam":
-        reason = f"For {types} and a cell whose gates see its input alone, Adam"
+        reason = f"For {types} and a cell that is not gated by its state, Adam"
     else:
         reason = (
             f"For {types} plain SGD, at a rate that only clipping makes possible, "
