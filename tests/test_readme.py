@@ -129,9 +129,12 @@ def configure(settings: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder to work in, with a recipe of a small network and a compiler's memory."""
+def quick(
+    tmp_path_factory: pytest.TempPathFactory, english_text: str, chinese_text: str
+) -> Iterator[Path]:
+    """A folder with texts, a recipe of a small network and a compiler's memory."""
     folder = tmp_path_factory.mktemp("readme")
+    write_texts(folder, english_text, chinese_text)
     (folder / "small.toml").write_text(SMALL_RECIPE)
     settings = {
         "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
@@ -148,9 +151,8 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def done(quick: Path, english_text: str, chinese_text: str) -> dict[str, Done]:
+def done(quick: Path) -> dict[str, Done]:
     """All commands of the READMEs that run in this process, run in their order."""
-    write_texts(quick, english_text, chinese_text)
     found = {}
     for command in HERE:
         found[command] = execute(command)
