@@ -9,6 +9,7 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.models.rnn_lm import RNNLM
+from keras_rnnlm.processor import usual_precision
 from keras_rnnlm.search import cost, rules
 from keras_rnnlm.search import suggest as suggest_module
 from keras_rnnlm.search.cost import cost_between, products
@@ -34,8 +35,7 @@ def words():
 @pytest.fixture
 def known_machine(monkeypatch):
     """A machine that trains every network with 10,000 tokens a second."""
-    for module in (cost, suggest_module):
-        monkeypatch.setattr(module, "tokens_per_second", lambda *_: 1e4)
+    monkeypatch.setattr(cost, "tokens_per_second", lambda *_: 1e4)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,6 @@ def test_of_a_vectors_file_the_width_alone_is_read(words, tmp_path, monkeypatch)
         return 1e4
 
     monkeypatch.setattr(cost, "tokens_per_second", rate)
-    monkeypatch.setattr(suggest_module, "tokens_per_second", rate)
     fixed = {"vectors": str(path), "vectors_case": "lower", "vectors_frozen": True}
     settings = suggest(words, 0.5, fixed=fixed).settings
     assert set(seen) == {(None, 24)}
@@ -96,6 +95,26 @@ def test_what_is_given_is_not_chosen(corpus, known_machine):
         assert getattr(found.settings, name) == value
     (given,) = [c for c in found.choices if c.reason == "Given, not chosen."]
     assert dict(given.settings) == fixed
+
+
+@pytest.mark.parametrize("over", [19, 21])
+def test_what_takes_long_to_measure_is_left_out(corpus, monkeypatch, over):
+    measured = []
+
+    def rate(corpus, settings, seconds):
+        measured.append((settings.precision, settings.units))
+        return 1e4
+
+    monkeypatch.setattr(cost, "tokens_per_second", rate)
+    found = suggest(corpus, 1, spent=lambda: over)
+    if over < 20:  # a third of the minute
+        assert len(measured) == 3
+        assert set(found.cost.measured) == {128, 384}
+        return
+    assert measured == [(found.settings.precision, 384)]
+    assert found.settings.precision == usual_precision()
+    (reason,) = [c.reason for c in found.choices if "precision" in c.settings]
+    assert "no time to compare" in reason
 
 
 def test_a_range_test_chooses_the_rate(corpus, known_machine):
@@ -175,7 +194,7 @@ def test_time_for_the_system_is_not_for_training(corpus, known_machine):
 
 def test_a_line_through_two_widths(corpus):
     settings = Settings(layers=1)
-    cost = cost_between(corpus, settings, (128, 384), (20_000.0, 5_000.0))
+    cost = cost_between(corpus, settings, {128: 20_000.0, 384: 5_000.0})
     size = corpus.vocabulary_size
     for units, rate in cost.measured.items():
         seconds = cost.seconds(settings.replace(units=units), size)
@@ -280,7 +299,6 @@ def test_a_width_that_does_not_fit_is_not_chosen(words, monkeypatch):
         return 1e9
 
     monkeypatch.setattr(cost, "tokens_per_second", rate)
-    monkeypatch.setattr(suggest_module, "tokens_per_second", rate)
     monkeypatch.setattr(suggest_module, "check_memory", check)
     monkeypatch.setattr(suggest_module.rules, "SQUARE_PER_TOKEN", 1e9)
     assert suggest(words, 0.5).settings.units == 96

@@ -1,6 +1,6 @@
 """What training costs on this machine: seconds a token by the width of a network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,9 @@ from keras_rnnlm.search.sizes import count_weights
 from keras_rnnlm.setting_checks import OF_OUTPUT
 from keras_rnnlm.training.throughput import tokens_per_second
 
+FULL, HALF = "float32", "mixed_bfloat16"
+_FASTER = 1.1
+"""How many times as fast steps in bfloat16 have to be."""
 _SCORING = 3.0
 """How many times quicker a token is scored than trained on."""
 
@@ -21,12 +24,14 @@ class Cost:
     Attributes:
         precision: Of the products.
         measured: Tokens a second by number of units.
+        gain: How many times as fast bfloat16 was as float32; None: not compared.
         fixed: Seconds a token that do not depend on the width.
         each: Seconds of one multiplication by an element of a matrix.
     """
 
     precision: str
     measured: Mapping[int, float]
+    gain: float | None
     fixed: float
     each: float
 
@@ -68,38 +73,60 @@ def products(settings: Settings, vocabulary_size: int) -> float:
 
 
 def measure_cost(
-    corpus: Corpus, settings: Settings, widths: Sequence[int], seconds: float
+    corpus: Corpus,
+    settings: Settings,
+    widths: Sequence[int],
+    precisions: Sequence[str],
+    seconds: float,
+    late: Callable[[], bool] = lambda: False,
 ) -> Cost:
-    """Train with one or two widths for a moment, and draw a line through both.
+    """Train for a moment with each precision, and with each width in the quicker one.
 
     Args:
         corpus: The text.
-        settings: Of network and optimizer but for the units.
-        widths: Numbers of units, the smaller one first.
+        settings: Of network and optimizer but for units and precision.
+        widths: One or two numbers of units, the smaller one first.
+        precisions: One or two Keras policies, the one to take if there is no time to
+            compare them first.
         seconds: How long to train with each.
+        late: Whether to do with what has been measured; one thing always is.
     """
-    at = [settings.replace(units=units) for units in widths]
-    rates = [tokens_per_second(corpus, each, seconds) for each in at]
-    return cost_between(corpus, settings, widths, rates)
+
+    def rate(precision: str, units: int) -> float:
+        changed = settings.replace(precision=precision, units=units)
+        return tokens_per_second(corpus, changed, seconds)
+
+    *narrower, widest = widths
+    rates: dict[str, float] = {}
+    for precision in precisions:
+        if not rates or not late():
+            rates[precision] = rate(precision, widest)
+    gain = None
+    chosen = precisions[0]
+    if len(rates) > 1:
+        gain = rates[HALF] / rates[FULL]
+        chosen = HALF if gain >= _FASTER else FULL
+    measured = {units: rate(chosen, units) for units in narrower if not late()}
+    measured[widest] = rates[chosen]
+    return cost_between(corpus, settings.replace(precision=chosen), measured, gain)
 
 
 def cost_between(
     corpus: Corpus,
     settings: Settings,
-    widths: Sequence[int],
-    rates: Sequence[float],
+    measured: Mapping[int, float],
+    gain: float | None = None,
 ) -> Cost:
     """Draw a line through the tokens a second of two widths, the smaller one first.
 
     Through one width it comes from zero.
     """
     size = corpus.vocabulary_size
-    work = [products(settings.replace(units=units), size) for units in widths]
-    taken = [1 / rate for rate in rates]
-    if len(widths) == 1:
+    work = [products(settings.replace(units=units), size) for units in measured]
+    taken = [1 / rate for rate in measured.values()]
+    if len(work) == 1:
         slope = taken[0] / work[0]
     else:
         slope = max(0.0, (taken[1] - taken[0]) / (work[1] - work[0]))
     fixed = max(0.0, taken[0] - slope * work[0])
-    measured = dict(zip(widths, rates, strict=True))
-    return Cost(settings.precision, measured, fixed, slope)
+    return Cost(settings.precision, measured, gain, fixed, slope)

@@ -14,11 +14,11 @@ from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.text_facts import TextFacts, text_facts
 from keras_rnnlm.data.vector_files import VectorFile
 from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.processor import usual_precision
 from keras_rnnlm.search import rules
-from keras_rnnlm.search.cost import Cost, cost_between, measure_cost
+from keras_rnnlm.search.cost import FULL, HALF, Cost, measure_cost
 from keras_rnnlm.training.memory import check_memory
 from keras_rnnlm.training.range_test import RangeTest, range_test
-from keras_rnnlm.training.throughput import tokens_per_second
 from keras_rnnlm.training.validation import MOST_TOKENS
 
 
@@ -80,7 +80,8 @@ class Suggestion:
 Tell = Callable[[str], None]
 _MEASURED = (128, 384)
 """Widths that the machine is measured with."""
-_FASTER = 1.1
+_MEASURING = 1 / 3
+"""Part of the time after which nothing more is measured, where the run has begun."""
 _STARTUP = 10.0
 """Seconds of a run before its first step, and at its end."""
 
@@ -120,7 +121,9 @@ def suggest(
         chosen = rules.cell(size, fixed.get("learning_rate", 0.0) if plain else 0.0)
         picked.add({"cell": chosen}, rules.CELL_REASONS[chosen])
     picked.add({"batch_size": rules.lanes(size, facts.tokens, 0.0)}, "")
-    cost = _measured(corpus, picked, seconds, tell)
+    cost = _measured(
+        corpus, picked, seconds, lambda: spent() > _MEASURING * 60 * minutes, tell
+    )
     _add_validations(picked, minutes)
     scored = _scored(corpus, picked.value("validations"))
     whole = 60 * (minutes - float(picked.value("system_minutes")))
@@ -220,33 +223,36 @@ class _Picked:
         return tuple(Choice(values, reason) for reason, values in grouped.items())
 
 
-def _measured(corpus: Corpus, picked: _Picked, seconds: float, tell: Tell) -> Cost:
+def _measured(
+    corpus: Corpus,
+    picked: _Picked,
+    seconds: float,
+    late: Callable[[], bool],
+    tell: Tell,
+) -> Cost:
     """Measure this machine in both precisions; choose the quicker one."""
     widths = _widths(corpus, picked)
-    low, high = widths[0], widths[-1]
     tell(
         "Measuring this machine: training with "
         f"{' and '.join(map(str, widths))} units for a moment."
     )
-    start = picked.measured(units=low, dropout=0.0, learning_rate=1e-3)
     given = picked.value("precision") if "precision" in picked.fixed else None
-    plain = start.replace(precision="float32")
-    if given is not None:
-        return measure_cost(corpus, start, widths, seconds)
-    wide = tokens_per_second(corpus, plain.replace(units=high), seconds)
-    half = measure_cost(
-        corpus, start.replace(precision="mixed_bfloat16"), widths, seconds
+    precisions = sorted((FULL, HALF), key=lambda p: p != usual_precision())
+    start = picked.measured(units=widths[0], dropout=0.0, learning_rate=1e-3)
+    cost = measure_cost(
+        corpus, start, widths, precisions if given is None else [given], seconds, late
     )
-    times = half.measured[high] / wide
-    if times >= _FASTER:
-        reason = f"bfloat16 products are {times:.1f} times as fast on this machine."
-        picked.add({"precision": "mixed_bfloat16"}, reason)
-        return half
-    narrow = [tokens_per_second(corpus, plain, seconds)] if low < high else []
-    cost = cost_between(corpus, plain, widths, (*narrow, wide))
-    reason = f"bfloat16 products are no faster on this machine ({times:.2f} times)."
-    picked.add({"precision": "float32"}, reason)
+    if given is None:
+        picked.add({"precision": cost.precision}, _precision_reason(cost))
     return cost
+
+
+def _precision_reason(cost: Cost) -> str:
+    if cost.gain is None:
+        return "What this processor is made for; there was no time to compare."
+    if cost.precision == HALF:
+        return f"bfloat16 products are {cost.gain:.1f} times as fast on this machine."
+    return f"bfloat16 products are no faster on this machine ({cost.gain:.2f} times)."
 
 
 def _widths(corpus: Corpus, picked: _Picked) -> tuple[int, ...]:
