@@ -142,3 +142,10 @@ def test_auto_precision_is_that_of_the_processor(
     ):
         assert settings.precision == usual
         assert Settings.from_dict(settings.to_dict()) == settings
+
+
+def test_what_a_recipe_has_for_streams_does_not_hinder_sentences() -> None:
+    assert Settings.from_recipe("char").state_reset > 0
+    assert Settings.from_recipe("char", ["mode=sentence"]).state_reset == 0
+    with pytest.raises(ConfigError, match="mode=sentence"):
+        Settings.from_recipe("char", ["mode=sentence", "state_reset=0.1"])

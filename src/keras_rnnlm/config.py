@@ -20,6 +20,7 @@ from keras_rnnlm.recipe_files import read_recipe as read_recipe
 from keras_rnnlm.recipe_files import recipe_names as recipe_names
 from keras_rnnlm.recipe_files import recipe_text as recipe_text
 from keras_rnnlm.setting_checks import (
+    OF_STREAMS,
     check_averaging,
     check_data,
     check_output,
@@ -328,15 +329,18 @@ class Settings:
 
         Args:
             recipe: Name of a shipped recipe, path of a TOML file, or None.
-            overrides: `key=value` strings or a mapping; they beat the recipe.
+            overrides: `key=value` strings or a mapping; they beat the recipe. What a
+                recipe has for streams alone is left out if they are not read.
 
         Raises:
             ConfigError: Unknown recipe, unknown key or impossible value; the nearest
                 known name is offered.
         """
         values = {} if recipe is None else read_recipe(recipe)
-        values.update(parse_overrides(overrides))
-        return cls.from_dict(values)
+        given = parse_overrides(overrides)
+        if given.get("mode", "stream") != "stream":
+            values = {k: v for k, v in values.items() if k not in OF_STREAMS}
+        return cls.from_dict({**values, **given})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Settings":

@@ -16,6 +16,10 @@ class InputError(RNNLMError, ValueError):
     """A text, a file or an argument cannot be used as given."""
 
 
+class ProbabilityError(InputError):
+    """A network gives values that are no probabilities: it is damaged or astray."""
+
+
 class ConfigError(RNNLMError, ValueError):
     """A setting or a recipe is unknown or has an impossible value."""
 

@@ -18,6 +18,8 @@ OF_OUTPUT = {
 """Settings that one kind of output has, and no other."""
 NORMALIZATIONS = ("nfc", "nfkc", "accents", "quotes", "digits", "zeros")
 """Names that `vectors_normalize` takes; `data.vector_words` says what they do."""
+OF_STREAMS = ("steps_deviation", "partial_shuffle", "state_reset")
+"""Settings of the lanes of mode=stream."""
 
 
 def check_system(settings: Any) -> None:
@@ -88,9 +90,7 @@ def check_averaging(settings: Any) -> None:
 def check_data(settings: Any) -> None:
     """Check the order and the noise of the data."""
     check_range("state_reset", settings.state_reset, 0.0, 1.0)
-    if settings.mode == "sentence" and (
-        settings.steps_deviation or settings.partial_shuffle or settings.state_reset
-    ):
+    if settings.mode == "sentence" and any(getattr(settings, n) for n in OF_STREAMS):
         raise ConfigError(
             "Settings 'steps_deviation', 'partial_shuffle' and 'state_reset' are "
             "about the lanes of mode=stream; received mode=sentence. Leave them "

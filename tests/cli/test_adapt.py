@@ -38,6 +38,21 @@ def test_adapt_reports_before_and_after(
     assert run(["evaluate", str(folder), str(new_text)]) == 0
 
 
+def test_a_line_is_measured_on_itself(
+    english_model: Path, inside: Path, capsys: Captured
+) -> None:
+    Path("line.txt").write_text("the keeper lights the lamp\n")
+    assert run(["adapt", str(english_model), "line.txt", *QUICK, "--json"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)["adaptation"]
+    assert found["before"] == {"valid": None, "test": None}
+    before, after = found["train_text_before"], found["train_text_after"]
+    assert after["perplexity"] < before["perplexity"]
+    (row,) = [row for row in err.splitlines() if row.startswith("training text")]
+    assert ", before " in row
+    assert "on the text that was trained on" in err
+
+
 def test_what_is_wrong_is_said_before_anything_heavy(
     english_model: Path, new_text: Path, inside: Path, capsys: Captured
 ) -> None:
@@ -76,4 +91,10 @@ def test_a_single_line_by_learning_or_by_a_cache(
     assert run(["generate", str(english_model), *packed]) == 2
     assert "has no cache" in capsys.readouterr().err
     assert run(["evaluate", str(english_model), str(text), "--dynamic", *example]) == 2
+    for by in ("dynamic", "cache"):
+        system = ["--system", "--example", str(line), "--by", by]
+        assert run(["evaluate", str(english_model), str(text), *system]) == 2
+        said = capsys.readouterr().err
+        assert "--system was fitted to the weights" in said
+        assert "tune-evaluation" not in said
     shutil.rmtree(inside / "runs", ignore_errors=True)

@@ -285,3 +285,9 @@ def test_resuming_nothing_in_particular(english_file: Path, capsys: Captured) ->
     assert "--resume needs --out" in refused(
         ["train", str(english_file), "--resume"], capsys
     )
+
+
+def test_a_protocol_that_there_is_not(inside: Path, capsys: Captured) -> None:
+    # Before the text is read: it does not exist.
+    said = refused(["train", "nowhere.txt", "--set", "protocol=windw"], capsys)
+    assert "windw" in said

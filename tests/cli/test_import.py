@@ -36,6 +36,7 @@ def test_a_cell_of_ones_own_from_training_to_text(
         ["generate", "model", "--tokens", "5"],
         ["evaluate", "model", str(english_file)],
         ["score", "model", str(english_file), "--format", "total"],
+        ["ngram", str(english_file), "--model", "model"],
     ):
         assert run([*verb, *own]) == 0
     assert "leaky (leak=-1.0), 1 x 24 units" in capsys.readouterr().out

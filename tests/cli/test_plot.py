@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from keras_rnnlm.cli.main import run
+from keras_rnnlm.models.ensemble_folder import ensemble_file
 from tests.search.test_plot import is_picture
 
 Captured = pytest.CaptureFixture[str]
@@ -41,6 +42,19 @@ def test_frequency_and_position(
     assert total == report["tokens"]
     nats = sum(each["nats"] for each in classes)
     assert nats == pytest.approx(report["nats"], rel=1e-5)
+
+
+def test_members_of_an_ensemble(
+    english_model: Path, english_file: Path, inside: Path, capsys: Captured
+) -> None:
+    (inside / "several").mkdir()
+    (inside / "several" / "ensemble.json").write_bytes(ensemble_file([3]))
+    (inside / "several" / "member-1").symlink_to(english_model)
+    assert run(["plot", "several"]) == 0
+    assert is_picture(inside / "curves.png")
+    capsys.readouterr()
+    assert run(["plot", "several", "--text", str(english_file), "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["frequency"]) == {"model"}
 
 
 @pytest.mark.parametrize(

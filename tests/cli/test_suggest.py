@@ -1,6 +1,7 @@
 """`rnnlm suggest`: what it prints and writes, and what it refuses."""
 
 import json
+import time
 import tomllib
 
 import numpy as np
@@ -10,8 +11,10 @@ from keras_rnnlm.cli import suggested
 from keras_rnnlm.cli.main import run
 from keras_rnnlm.cli.suggested import minutes_to_suggest_for
 from keras_rnnlm.config import Settings
+from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.models import ensemble_folder
 from keras_rnnlm.models.ensemble_folder import ensemble_file
+from keras_rnnlm.search import suggest as suggest_module
 from keras_rnnlm.training.checkpoints import Checkpoint, write_checkpoint
 from keras_rnnlm.training.train import settings_of_run
 
@@ -56,11 +59,14 @@ def test_json(text, capsys):
         (["--out", "recipe.txt"], ".toml"),
         (["--set", "system_minutes=1"], "part of 'minutes'"),
         (["--range-test", "a.png", "--set", "learning_rate=1"], "Leave one of them"),
+        (["--range-test", "no/a.png"], "a file in a folder that exists"),
+        (["--range-test", "."], "--range-test expected the name of a file"),
     ],
 )
 def test_what_cannot_be_is_refused(text, capsys, arguments, words):
     assert run(["suggest", text, "--minutes", "1", *arguments]) == 2
-    assert words in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert words in said and "Measuring" not in said
 
 
 @pytest.mark.slow
@@ -96,14 +102,29 @@ def test_where_nothing_can_be_suggested(text, capsys, arguments, words):
 
 
 def test_without_a_recipe_settings_are_suggested_from_three_minutes_on():
-    time, network = Settings(minutes=3.0), Settings(network="transformer", minutes=9.0)
-    assert minutes_to_suggest_for(None, time, None) == 3.0
-    assert minutes_to_suggest_for(None, time.replace(minutes=2.9), None) is None
+    limit, network = Settings(minutes=3.0), Settings(network="transformer", minutes=9.0)
+    assert minutes_to_suggest_for(None, limit, None) == 3.0
+    assert minutes_to_suggest_for(None, limit.replace(minutes=2.9), None) is None
     assert minutes_to_suggest_for(None, Settings(max_steps=9), None) is None
     assert minutes_to_suggest_for(None, network, None) is None
-    assert minutes_to_suggest_for(None, time, 2) is None
-    assert minutes_to_suggest_for("word", time, None) is None
-    assert minutes_to_suggest_for("suggest", time.replace(minutes=0.5), None) == 0.5
+    assert minutes_to_suggest_for(None, limit, 2) is None
+    assert minutes_to_suggest_for("word", limit, None) is None
+    assert minutes_to_suggest_for("suggest", limit.replace(minutes=0.5), None) == 0.5
+
+
+def test_where_it_is_too_late_to_measure_the_recipe_is_taken(monkeypatch):
+    def measure(*_, **__):
+        raise AssertionError("measured")
+
+    corpus = Corpus.from_texts(["a line of text"] * 9, ["a line"], tokenizer="char")
+    said = []
+    monkeypatch.setattr(suggested, "started_at", lambda: time.monotonic() - 100)
+    monkeypatch.setattr(suggest_module, "suggest", measure)
+    fixed = {"minutes": 3.0, "units": 7}
+    found = suggested.suggested_settings(corpus, 3.0, fixed, None, said.append, False)
+    assert found == Settings.from_recipe("char", fixed)
+    assert "took 1.7 of the 3 minutes" in said[0]
+    assert "recipe char" in said[0]
 
 
 @pytest.mark.slow

@@ -101,6 +101,14 @@ def wait_for(folder: Path, pattern: str, process: subprocess.Popen[str]) -> None
         (["--minutes", "9", "--trial-minutes=1", "--trial-steps=1"], "two budgets"),
         (["--minutes", "9", "--recipe", "wrd"], "Did you mean 'word'?"),
         (["--minutes", "9", "--storage", "x://y"], "cannot be used"),
+        (
+            ["--minutes=9", "--search=optimizer=adam,sgd", "--set=beta_2=0.9"],
+            "optimizer=sgd does not go with --set beta_2=0.9",
+        ),
+        (
+            ["--minutes=9", "--search=mode=stream,sentence"],
+            "--set protocol=sentence if",
+        ),
     ],
 )
 def test_slips(
@@ -298,6 +306,27 @@ def test_a_search_begins_with_what_suggest_proposes(
     said = said_by(process)[1]
     assert process.returncode == 2
     assert "settings clip_norm=0.5; this command asks for 1.0" in said
+
+
+@pytest.mark.slow
+def test_searches_that_begin_at_once_are_one(
+    english_file: Path, tmp_path: Path
+) -> None:
+    """Fake trainings; both really measure the machine, and find different things."""
+    words = ["tune", str(english_file), "--tokenizer", "char", "--split", "0.8,0.1,0.1"]
+    words += ["--trials", "4", "--trial-minutes", "0.5", "--json"]
+    words += ["--storage", str(tmp_path / "journal")]
+    folders = [tmp_path / name for name in ("one", "two")]
+    for more in ([], ["--resume"]):
+        both = [fake([*words, "--out", str(out), *more], steps=1) for out in folders]
+        reports = []
+        for process in both:
+            told, said = said_by(process)
+            assert process.returncode == 0, said
+            reports.append(json.loads(told))
+        assert reports[0]["recipe"] == reports[1]["recipe"]
+        suggested = [report["finals"]["suggest"]["settings"] for report in reports]
+        assert suggested == [reports[0]["recipe"]] * 2
 
 
 @pytest.mark.slow

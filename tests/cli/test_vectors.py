@@ -11,6 +11,7 @@ from keras_rnnlm.cli.vectors import vectors
 from keras_rnnlm.cli.vectors_train import ALGORITHMS, ARCHITECTURES
 from keras_rnnlm.data import vector_training, vector_words, vector_writer
 from keras_rnnlm.language_model import load
+from keras_rnnlm.models.ensemble_folder import ensemble_file
 from tests.cli.conftest import QUICK
 from tests.cli.test_bad_input import refused
 
@@ -180,3 +181,30 @@ def test_slips(
     Path("other.txt").write_text("1 2 3\n4 5 6\n")
     said = refused(["vectors", "coverage", "other.txt", text], capsys)
     assert "found none among 2 words" in said
+
+
+def test_folders_of_runs_are_no_texts(
+    trained: Path,
+    english_file: Path,
+    english_model: Path,
+    inside: Path,
+    capsys: Captured,
+) -> None:
+    for name, file, content in (
+        ("several", "ensemble.json", ensemble_file([0, 1])),
+        ("begun", "training.jsonl", b"{}\n"),
+        ("stopped", "checkpoint.safetensors", b"weights"),
+    ):
+        Path(name).mkdir()
+        (Path(name) / "log.txt").write_text("The lighthouse stands on a rock.\n")
+        (Path(name) / file).write_bytes(content)
+    text, model = str(english_file), str(english_model)
+    for sources, message in (
+        (["several"], "Give one of them, such as 'several/member-1'"),
+        (["begun"], "a run of training that has not finished"),
+        ([model, "stopped"], "a run of training that has not finished"),
+        ([text, model], "Give one model, before all texts"),
+    ):
+        assert message in refused(
+            ["vectors", "coverage", str(trained), *sources], capsys
+        )

@@ -1,5 +1,6 @@
 """Files of word vectors that are empty, damaged, hostile, or something else."""
 
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -147,3 +148,14 @@ def test_no_such_file(tmp_path: Path) -> None:
         VectorFile(tmp_path / "nowhere")
     with pytest.raises(InputError, match="cannot be read .Is a directory"):
         VectorFile(tmp_path)
+
+
+def test_a_pipe_cannot_be_read_twice() -> None:
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, b"cat 1 2\n")
+        with pytest.raises(InputError, match="received a pipe. Write what comes out"):
+            VectorFile(f"/dev/fd/{reading}")
+    finally:
+        os.close(reading)
+        os.close(writing)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import keras_rnnlm as krl
+from keras_rnnlm.explanation.page import html
 from tests.conftest import needs_browser
 from tests.explanation.models import TEXT, characters, words
 
@@ -137,6 +138,31 @@ def test_heat_maps_and_curves_are_drawn(opened: Opened, found: Any) -> None:
     assert "forget gate, unit" in opened.text("#gates")
     assert opened.page.locator("#memory circle").count() == len(found.memory.contexts)
     assert f"{found.calibration.error:.4f}" in opened.text("#calibration")
+
+
+def repeated(figures: Any, count: int, times: int) -> Any:
+    """Figures in which every list of `count` stands several times in a row."""
+    if isinstance(figures, dict):
+        return {key: repeated(part, count, times) for key, part in figures.items()}
+    if isinstance(figures, list):
+        parts = [repeated(part, count, times) for part in figures]
+        return parts * times if len(parts) == count else parts
+    return figures
+
+
+def test_a_long_text_on_a_fine_screen(browser: Any, found: Any, tmp_path: Path) -> None:
+    page = html(repeated(found.to_json(), 40, 50))
+    (tmp_path / "long.html").write_text(page, encoding="utf-8")
+    opened = Opened(browser, tmp_path / "long.html", device_scale_factor=2)
+    assert opened.errors == []
+    assert opened.page.locator("#tokens [role=option]").count() == 2000
+    canvases = opened.page.locator("#gates canvas")
+    for width, height, last in canvases.evaluate_all(
+        "all => all.map(c => [c.width, c.height, c.getContext('2d')"
+        ".getImageData(c.width - 99, 0, 99, c.height).data.some(value => value > 0)])"
+    ):
+        assert 16000 < width <= 16384 and height <= 16384
+        assert last  # it is drawn to its end
 
 
 def test_markup_in_a_text_stays_text(browser: Any, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The whole of it, from Python: kinds of networks, hostile texts, files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 import keras_rnnlm as krl
 from keras_rnnlm.errors import InputError
+from keras_rnnlm.explanation.looking import Attention, CacheWeights
 from keras_rnnlm.explanation.page import data
 from keras_rnnlm.scoring.cache import CacheSettings
 from keras_rnnlm.scoring.ensemble import weights_hash
@@ -131,7 +133,14 @@ def test_files(found: Any, tmp_path: Path) -> None:
     assert page.read_text(encoding="utf-8") == found.page()
     assert [path.name for path in pictures] == [
         f"report-{name}.png"
-        for name in ("surprisal", "attribution", "gates", "memory", "calibration")
+        for name in (
+            "surprisal",
+            "attribution",
+            "gates",
+            "units",
+            "memory",
+            "calibration",
+        )
     ]
     for path in pictures:
         assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
@@ -145,6 +154,20 @@ def test_files(found: Any, tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=why):
             found.save(tmp_path / wrong)
+
+
+def test_pictures_of_attention_and_of_a_cache(found: Any, tmp_path: Path) -> None:
+    heads, once = np.full((2, 12, 4), 0.25), np.zeros(12)
+    layer = Attention(heads, np.zeros((2, 12)))
+    cache = CacheWeights(CacheSettings(), None, heads[0], once, once)
+    both = replace(found, attention=(layer, layer), cache=cache)
+    written = both.save(tmp_path / "report.html", png=True)
+    assert [path.name for path in written[3:5]] == [
+        "report-attention.png",
+        "report-cache.png",
+    ]
+    for path in written[3:5]:
+        assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
 
 
 def test_half_of_a_surrogate_pair_is_written(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -156,6 +157,17 @@ def test_latent_vectors_are_dropped_in_training_alone() -> None:
     assert np.abs(one - two).max() > 1e-3  # another mask for each batch
     assert np.abs(one - nats(plain, True)).max() > 1e-3
     np.testing.assert_allclose(one, one[:, :1].repeat(3, 1), atol=1e-6)  # locked
+
+
+def test_is_a_layer_of_a_functional_model() -> None:
+    hidden = keras.Input((3, 4))
+    output = layers.MixtureOutput(7, mixtures=2, dropout=0.5)
+    model = keras.Model(hidden, output(hidden))
+    vectors = np.random.default_rng(0).normal(size=(2, 3, 4)).astype("float32")
+    plain = keras.ops.convert_to_numpy(model(vectors))
+    assert plain.shape == (2, 3, 7)
+    dropped = keras.ops.convert_to_numpy(model(vectors, training=True))
+    assert np.abs(plain - dropped).max() > 1e-4
 
 
 def test_one_softmax_is_a_softmax() -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.models.cache_network import CacheNetwork
 from keras_rnnlm.scoring.scorer import score_segments
-from tests.scoring.texts import shared_network
+from tests.scoring.texts import shared_network, small_network
 
 V, WINDOW, THETA, WEIGHT = 23, 7, 0.8, 0.3
 
@@ -75,6 +75,22 @@ def test_scoring_begins_each_segment_after_the_example() -> None:
         np.testing.assert_array_equal(
             scored.correct[part], rows.argmax(axis=-1) == targets
         )
+
+
+def test_a_word_too_unlikely_for_a_float_has_a_logarithm() -> None:
+    network, ids = small_network(V), ids_of(6)
+    bias = network.output_layer.bias
+    values = np.array(keras.ops.convert_to_numpy(bias.value))
+    values[-1] -= 300
+    bias.assign(values)
+    own, _ = network.step(ids[None], network.initial_state(1))
+    cached = CacheNetwork(network, WINDOW, THETA, WEIGHT)
+    rows, _ = cached.step(ids[None], cached.initial_state(1))
+    rare = keras.ops.convert_to_numpy(own)[0, :, -1].astype(np.float64)
+    assert (rare < -200).all()
+    rare[1:] += np.log(1 - WEIGHT)  # at first the cache is empty
+    found = keras.ops.convert_to_numpy(rows)[0, :, -1]
+    np.testing.assert_allclose(found, rare, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,19 @@ import pytest
 
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import FolderError, InputError
-from keras_rnnlm.fonts import fonts_for
+from keras_rnnlm.fonts import DEFAULT, Fonts, fonts_for
+from keras_rnnlm.models.ensemble_folder import ensemble_file
+from keras_rnnlm.pictures import class_plots
 from keras_rnnlm.pictures.class_plots import classes_plot, texts_of
 from keras_rnnlm.pictures.classes import Class, by_frequency, by_position, counts_of
 from keras_rnnlm.pictures.curves import curves_plot
-from keras_rnnlm.pictures.runs import Run, different_names, read_runs, time_series
+from keras_rnnlm.pictures.runs import (
+    Run,
+    different_names,
+    read_runs,
+    time_series,
+    with_members,
+)
 from keras_rnnlm.pictures.times import times_plot
 from keras_rnnlm.search.trial_records import write_record
 from tests.search.made import a_comparison
@@ -51,6 +59,18 @@ def test_runs_are_read(tmp_path: Path) -> None:
         read_runs([tmp_path])
     with pytest.raises(InputError, match="twice"):
         different_names([two, two])
+
+
+def test_an_ensemble_stands_for_its_members(tmp_path: Path) -> None:
+    folder = tmp_path / "several"
+    write_run(folder / "member-1", a_run(300, 3), 4.0)
+    write_run(folder / "member-2", a_run(200, 2), 4.5)
+    (folder / "ensemble.json").write_bytes(ensemble_file([0, 1]))
+    names = ["member-1", "member-2"]
+    assert [run.name for run in read_runs([folder])] == names
+    assert [each.name for each in time_series([folder])] == names
+    other = write_run(tmp_path / "one", a_run(20, 1), 5.0)
+    assert with_members([folder, other]) == [*(folder / n for n in names), other]
 
 
 def test_curves(tmp_path: Path) -> None:
@@ -147,3 +167,15 @@ def test_pictures_of_classes(tmp_path: Path) -> None:
             chosen, tmp_path / "a.png", fonts, title="T", label="times", unit="word"
         )
         assert is_picture(tmp_path / "a.png")
+
+
+def test_the_name_of_a_text_is_written_as_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Any] = []
+    monkeypatch.setattr(class_plots, "save", lambda _, axes, path: kept.append(axes))
+    fonts = Fonts((DEFAULT,), frozenset("缺"))
+    models = {"lstm": [Class("1-3", 90, 300.0)]}
+    label = "times in 缺$a$.txt"
+    classes_plot(models, tmp_path / "a.png", fonts, title="T", label=label, unit="word")
+    assert kept[0].get_xlabel() == r"times in [7F3A]\$a\$.txt"

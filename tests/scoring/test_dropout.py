@@ -43,6 +43,13 @@ def test_the_mean_of_the_probabilities_of_the_passes(text: EncodedText) -> None:
     assert after == seeds
 
 
+def test_the_latent_vectors_of_a_mixture_are_dropped(text: EncodedText) -> None:
+    model = network(0.0, output="mixture", mixtures=2, mixture_dropout=0.5)
+    passes = [run_pass(DropoutReader(model, k), model, text).nats[0] for k in range(2)]
+    static = run_pass(StaticReader(model), model, text).nats[0]
+    assert len({float(nats.sum()) for nats in (*passes, static)}) == 3
+
+
 def test_a_pass_is_one_network_for_the_whole_text(text: EncodedText) -> None:
     # Its masks do not change where a segment ends: the state that runs on from there
     # meets the network that made it. The same token in the same state, in a text of

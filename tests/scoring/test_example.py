@@ -5,12 +5,16 @@ import numpy as np
 import pytest
 
 from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.data.store import encode_texts
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.language_model import LanguageModel
+from keras_rnnlm.models.cache_network import CacheNetwork
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import weight_arrays
 from keras_rnnlm.scoring.cache import CacheSettings
+from keras_rnnlm.scoring.ensemble import weights_hash
 from keras_rnnlm.scoring.learning import DynamicSettings
+from keras_rnnlm.scoring.tuned import Line, Tuned
 
 LINES = ["a b c d", "d c b a", "a a b b c"]
 EXAMPLE = "c a c a c a d d\n"
@@ -76,6 +80,31 @@ def test_a_cache_makes_words_of_the_example_likelier(lm: LanguageModel) -> None:
     assert first.total == pytest.approx(second.total, abs=1e-5)
     with pytest.raises(InputError, match="without a cache to save"):
         cached.save("nowhere")
+
+
+def test_settings_that_were_searched_serve_after_an_example(lm: LanguageModel) -> None:
+    dynamic, cache = DynamicSettings(rate=0.01, segment=6), CacheSettings(9, 0.7)
+    weights = {"model": 0.7, "cache": 0.3}
+    lines = (
+        Line("dynamic", dynamic=dynamic),
+        Line("cache", dynamic=dynamic, cache=cache, weights=weights),
+    )
+    lm.tuned = Tuned(lines, weights_hash(lm.network))
+    text = encode_texts(LINES, lm.tokenizer)
+    learnt = lm.learn_from(EXAMPLE)
+    found = learnt.evaluate_additions(text, dynamic=True, cache=True)
+    assert tuple(each.line for each in found) == lines
+    cached = learnt.with_cache(EXAMPLE).network
+    assert isinstance(cached, CacheNetwork)
+    assert (cached.window, cached.theta) == (9, 0.7)
+
+    # The system is of the weights before, and what is saved is of those after.
+    with pytest.raises(InputError, match="received one after an example"):
+        learnt.evaluate_additions(text, system=True)
+    assert learnt.tuned is None
+    learnt.tuned = None
+    (plain,) = learnt.evaluate_additions(text, dynamic=True)
+    assert plain.line.dynamic == DynamicSettings()
 
 
 def test_what_cannot_be_an_example(lm: LanguageModel) -> None:

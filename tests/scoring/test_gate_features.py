@@ -4,7 +4,7 @@ import pytest
 
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.scoring.gate_features import network_features
-from keras_rnnlm.scoring.scorer import STEPS
+from keras_rnnlm.scoring.layout import STEPS
 from tests.scoring.texts import compiled_step, encoded, shared_network
 
 

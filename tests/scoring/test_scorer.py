@@ -1,3 +1,4 @@
+from collections import Counter
 from typing import Any
 
 import keras
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.models.rnn_lm import RNNLM
-from keras_rnnlm.scoring import scorer
+from keras_rnnlm.scoring import layout, scorer
 from keras_rnnlm.scoring.scorer import score_segments
 from tests.scoring.texts import shared_network, small_network, step_by_step
 
@@ -85,49 +86,56 @@ def test_company_and_padding_make_no_difference(
         )
 
 
+@pytest.fixture
+def shapes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Rows and steps of each call of the network."""
+    found: list[tuple[int, int]] = []
+    advance = scorer._Batch.advance
+
+    def spy(self: Any, ids: Any) -> Any:
+        found.append((self._layout.rows, self._layout.steps()))
+        return advance(self, ids)
+
+    monkeypatch.setattr(scorer._Batch, "advance", spy)
+    return found
+
+
 def test_a_long_segment_among_short_ones(
-    network: RNNLM, ids: NDArray[np.uint16], monkeypatch: pytest.MonkeyPatch
+    network: RNNLM,
+    ids: NDArray[np.uint16],
+    shapes: list[tuple[int, int]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The batch is narrowed once only two rows go on.
-    monkeypatch.setattr(scorer, "_LONG", 100)
+    monkeypatch.setattr(layout, "_LONG", 100)
     starts, stops = laid_out([5, 600, 7, 6, 5, 9, 20, 5])
     alone = score_segments(network, ids, starts[1:2], stops[1:2])
-    rows = []
-    drop = scorer._Batch._drop_idle_rows
-
-    def spy(self: Any) -> None:
-        drop(self)
-        rows.append(len(self._left))
-
-    monkeypatch.setattr(scorer._Batch, "_drop_idle_rows", spy)
+    shapes.clear()
     scores = score_segments(network, ids, starts, stops)
-    assert (rows[0], rows[-1]) == (8, 2)
+    assert (shapes[0][0], shapes[-1][0]) == (8, 2)
+    assert Counter(shapes) == layout.planned_calls(stops - starts, V)
     np.testing.assert_allclose(scores.nats[5:605], alone.nats, atol=1e-5)
 
 
 def test_work_is_bounded_and_hardly_wasted(
-    network: RNNLM, ids: NDArray[np.uint16], monkeypatch: pytest.MonkeyPatch
+    network: RNNLM,
+    ids: NDArray[np.uint16],
+    shapes: list[tuple[int, int]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shapes: list[tuple[int, int]] = []
-    advance = scorer._Batch.advance
-
-    def spy(self: Any, ids: Any) -> Any:
-        shapes.append((len(self._left), self._steps()))
-        return advance(self, ids)
-
-    monkeypatch.setattr(scorer._Batch, "advance", spy)
     lengths = np.random.default_rng(3).integers(10, 35, 120).tolist()
     starts, stops = laid_out(lengths)
     score_segments(network, ids, starts, stops)
     positions = sum(rows * steps for rows, steps in shapes)
     assert positions < 1.4 * sum(lengths)
     assert len(set(shapes)) <= 3
+    assert Counter(shapes) == layout.planned_calls(stops - starts, V)
     shapes.clear()
     score_segments(network, ids, np.array([1]), np.array([3000]))
     assert {steps for _, steps in shapes} == {512}
     # Logits of a call stay below the bound, even by fewer rows if need be.
     shapes.clear()
-    monkeypatch.setattr(scorer, "LOGITS_BYTES", 4 * V * 40)
+    monkeypatch.setattr(layout, "LOGITS_BYTES", 4 * V * 40)
     score_segments(network, ids, starts, stops)
     assert max(rows * steps for rows, steps in shapes) <= 40
 

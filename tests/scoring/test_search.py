@@ -23,8 +23,8 @@ from keras_rnnlm.scoring.gradient_scale import measure_scale
 from keras_rnnlm.scoring.learning import DynamicSettings
 from keras_rnnlm.scoring.mixture_search import MixtureSearch
 from keras_rnnlm.scoring.ngram import NGramModel
-from keras_rnnlm.scoring.passes import StaticReader, run_pass
-from keras_rnnlm.scoring.search import SEGMENTS, _Search, search
+from keras_rnnlm.scoring.passes import PassScores, StaticReader, run_pass
+from keras_rnnlm.scoring.search import SEGMENTS, _plain_line, _Search, search
 from keras_rnnlm.scoring.system import (
     PROJECTIONS,
     Experts,
@@ -207,6 +207,46 @@ def test_shorter_segments_have_to_be_quick_enough_too(
     shortest = min(tried(1.0))
     assert shortest < 20
     assert min(tried(10.0 * shortest + 1)) == 2 * shortest
+
+
+def test_passes_of_dropout_and_members_have_their_time_too(
+    corpus: Corpus, network: RNNLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(members: int, least_speed: float) -> _Search:
+        sources = Sources(network, members=("",) * members)  # type: ignore[arg-type]
+        made = _Search(sources, corpus.valid, 10.0, 20, None, least_speed)
+        made._static_speed = 8000.0
+        return made
+
+    monkeypatch.setattr(_Search, "_left", lambda self: 10.0)
+    monkeypatch.setattr(_Search, "_speed", lambda self, form: 1000.0)
+    assert found(0, 0.0)._affordable_passes() == 20
+    # All of them are to be twice as quick as dynamic evaluation.
+    assert found(0, 1000.0)._affordable_passes() == 4
+    assert found(0, 5000.0)._affordable_passes() == 0
+    line = Line("temperature", 1.0)
+    assert found(0, 0.0)._mixable(line, 50_000, 0) == 50_000
+    assert found(0, 0.0)._mixable(line, 50_000, 4) == 20_000
+    assert found(1, 0.0)._mixable(line, 50_000, 4) == 16_000
+    learning = Line("dynamic", 1.0, DynamicSettings())
+    assert found(4, 0.0)._mixable(learning, 50_000, 0) == 2_500
+    assert found(4, 0.0)._mixable(learning, 50_000, 400) == 2_000
+
+
+def test_a_temperature_that_does_not_hold_is_one() -> None:
+    rng = np.random.default_rng(0)
+    tried = np.array(GRID)
+    first, rest = (1.0 / tried - 1) ** 2, (tried - 1.0) ** 2
+    noise = rng.normal(0, 0.01, (1, 3000))
+
+    def scores(tail: np.ndarray) -> PassScores:
+        nats = np.concatenate(
+            [np.tile(-0.1 * tried, (2000, 1)), np.tile(tail, (1000, 1))]
+        ).T
+        return PassScores(nats + first[:, None] + noise, np.empty((0, 3000)), 0.0, 0.0)
+
+    assert _plain_line(scores(rest), 3000).temperature == 1
+    assert _plain_line(scores(-0.1 * tried), 3000).temperature > 1
 
 
 def test_members_without_settings_cannot_learn_in_the_scaled_form(

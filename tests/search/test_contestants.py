@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from keras_rnnlm import cell_registry
+from keras_rnnlm.cli.main import run
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import ConfigError
@@ -51,7 +52,11 @@ def test_everyone_has_settings(kind: str) -> None:
     assert found["lstm"] == Settings.from_recipe(recipe)
     assert found["transformer"] == Settings.from_recipe("transformer")
     assert found["min_gru"].layers >= 3
-    assert found["min_gru"].optimizer == "adam"
+    for name in ("min_gru", "simple_rnn"):
+        assert found[name].optimizer == "adam"
+    assert found["simple_rnn"].layers == found["lstm"].layers
+    if found["lstm"].optimizer == "sgd":
+        assert found["simple_rnn"].learning_rate == 0.004
     assert found["gru"] == found["lstm"].replace(cell="gru")
 
 
@@ -150,3 +155,23 @@ def test_units_are_solved_for_with_vectors_of_their_own_width(tmp_path: Path) ->
         given = read_starting_vectors(settings, corpus, SilentReporter())
         network = make_network(settings, corpus, given)
         assert parameter_count(network) == pytest.approx(300_000, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("words", "variable", "says"),
+    [
+        (["--recipe", "suggest"], "", "Received --recipe suggest. Leave it out"),
+        ([], "suggest", "Received RNNLM_RECIPE=suggest. Unset it"),
+    ],
+)
+def test_nothing_is_chosen_for_the_time(
+    words: list[str],
+    variable: str,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("RNNLM_RECIPE", variable)
+    assert run(["compare", "text.txt", *words]) == 2
+    said = capsys.readouterr().err
+    assert "A comparison chooses nothing for the time" in said and says in said

@@ -25,11 +25,22 @@ KINDS = {
     "projected": Settings(projection=10, tie_weights=False),
     "attentive": Settings(attention=20),
     "mixture": Settings(output="mixture", mixtures=3),
+    "sampled": Settings(output="sampled", output_samples=20),
+    "adaptive": Settings(output="adaptive", tie_weights=False),
 }
 
 
 # Cells are counted and built in tests/models.
-BUILT = ("mlstm", "transformer", "convolutional", "narrow words", "dense", "mixture")
+BUILT = (
+    "mlstm",
+    "transformer",
+    "convolutional",
+    "narrow words",
+    "dense",
+    "mixture",
+    "sampled",
+    "adaptive",
+)
 
 
 @pytest.mark.parametrize("name", BUILT)

@@ -10,7 +10,7 @@ from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.processor import usual_precision
-from keras_rnnlm.search import cost, rules
+from keras_rnnlm.search import cost, reasons, rules
 from keras_rnnlm.search import suggest as suggest_module
 from keras_rnnlm.search.cost import cost_between, products
 from keras_rnnlm.search.suggest import suggest
@@ -36,6 +36,12 @@ def words():
 def known_machine(monkeypatch):
     """A machine that trains every network with 10,000 tokens a second."""
     monkeypatch.setattr(cost, "tokens_per_second", lambda *_: 1e4)
+
+
+def reason_of(found, name):
+    """Return why a setting was chosen."""
+    (reason,) = [c.reason for c in found.choices if name in c.settings]
+    return reason
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +119,7 @@ def test_what_takes_long_to_measure_is_left_out(corpus, monkeypatch, over):
         return
     assert measured == [(found.settings.precision, 384)]
     assert found.settings.precision == usual_precision()
-    (reason,) = [c.reason for c in found.choices if "precision" in c.settings]
-    assert "no time to compare" in reason
+    assert "no time to compare" in reason_of(found, "precision")
 
 
 def test_a_range_test_chooses_the_rate(corpus, known_machine):
@@ -223,10 +228,7 @@ def test_products_are_the_elements_of_the_matrices(tied):
 def test_other_optimizers_have_a_rate_too(corpus, known_machine, optimizer):
     fixed = {"optimizer": optimizer, "units": 16, "precision": "float32"}
     found = suggest(corpus, 0.5, fixed=fixed)
-    known = "sgd" if optimizer == "SGD" else "adam"
-    assert found.settings.learning_rate == rules.learning_rate(
-        corpus.vocabulary_size, 16, known, found.settings.cell, 0
-    )
+    assert found.settings.learning_rate == (60.0 if optimizer == "SGD" else 0.012)
 
 
 def test_tokens_are_those_of_the_layers_that_were_chosen(corpus, known_machine):
@@ -251,8 +253,9 @@ def test_tokens_are_those_of_the_layers_that_were_chosen(corpus, known_machine):
 def test_rates_are_those_of_the_cell_the_text_and_the_time(
     size: int, optimizer: str, cell: str, updates: float, rate: float
 ) -> None:
-    assert rules.learning_rate(size, 512, optimizer, cell, updates) == rate
-    assert rules.rate_reason(size, optimizer, cell).endswith(".")
+    settings = Settings(optimizer=optimizer, cell=cell, units=512, clip_norm=0.25)
+    assert rules.learning_rate(size, settings, updates) == rate
+    assert reasons.of_rate(size, optimizer, cell, 0.25).endswith(".")
 
 
 def test_cells_by_the_number_of_tokens() -> None:
@@ -272,6 +275,10 @@ def test_words_have_a_gru_at_its_own_rate(words, known_machine):
     [
         ({"learning_rate": 40.0}, {"cell": "lstm", "optimizer": "sgd"}),
         ({"momentum": 0.9}, {"cell": "gru", "learning_rate": 2.0}),
+        ({"clip_norm": 1.0}, {"optimizer": "sgd", "learning_rate": 5.0}),
+        ({"clip_norm": 0.0}, {"optimizer": "adam"}),
+        ({"clip_norm": 0.0, "optimizer": "sgd"}, {"learning_rate": 1.0}),
+        ({"learning_rate": 0.001}, {"optimizer": "adam"}),
         ({"cell": "qrnn"}, {"optimizer": "adam", "layers": 3}),
         ({"cell": "simple_rnn"}, {"optimizer": "adam", "learning_rate": 0.004}),
         ({"cell": "mogrifier_lstm"}, {"learning_rate": 60.0, "layers": 2}),
@@ -301,8 +308,42 @@ def test_a_width_that_does_not_fit_is_not_chosen(words, monkeypatch):
     monkeypatch.setattr(cost, "tokens_per_second", rate)
     monkeypatch.setattr(suggest_module, "check_memory", check)
     monkeypatch.setattr(suggest_module.rules, "SQUARE_PER_TOKEN", 1e9)
-    assert suggest(words, 0.5).settings.units == 96
-    assert set(measured) == {128}
+    found = suggest(words, 0.5)
+    assert found.settings.units == 96
+    assert set(measured) == {96}
+    assert "fit into memory" in reason_of(found, "units")
+
+
+def test_a_vocabulary_without_any_width_that_fits(words, monkeypatch):
+    def check(settings, size):
+        raise ConfigError("does not fit")
+
+    monkeypatch.setattr(suggest_module, "check_memory", check)
+    with pytest.raises(ConfigError, match="Take a smaller one"):
+        suggest(words, 0.5)
+
+
+def test_a_short_text_is_the_reason_for_few_units(corpus, known_machine):
+    assert "for each token of a text" in reason_of(suggest(corpus, 60.0), "units")
+    assert "twice as wide" in reason_of(suggest(corpus, 0.2), "units")
+
+
+def test_the_width_is_that_of_the_layers(words, known_machine):
+    """Three layers of a parallel cell see a third as much of a text."""
+    one = suggest(words, 2.0, fixed={"cell": "qrnn", "layers": 1})
+    three = suggest(words, 2.0, fixed={"cell": "qrnn"})
+    assert three.settings.layers == 3
+    assert three.settings.units <= one.settings.units
+    each = three.cost.seconds(three.settings, words.vocabulary_size)
+    assert three.tokens * each < 120
+
+
+def test_embedding_window_and_gates_have_reasons_of_their_own(words, known_machine):
+    found = suggest(words, 0.5)
+    assert found.settings.embedding is None
+    assert "matrix" in reason_of(found, "embedding")
+    assert "gradients go back" in reason_of(found, "steps")
+    assert "gates" in reason_of(found, "cell")
 
 
 def test_a_network_without_recurrence_has_no_cell(words):

@@ -186,6 +186,8 @@ def test_another_search_is_refused(
         tune(
             corpus, other, tmp_path / "o", limits, storage=str(folder / "journal.jsonl")
         )
+    # With that plan the folder could never be gone on with.
+    assert not (tmp_path / "o" / "tune.json").exists()
 
 
 @pytest.mark.slow

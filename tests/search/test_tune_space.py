@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from keras_rnnlm.config import Settings, recipe_names
 from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.search import rules
 from keras_rnnlm.search.space import (
     Choice,
     Range,
@@ -17,6 +18,8 @@ from keras_rnnlm.search.space import (
     space_from_dict,
     space_to_dict,
 )
+from keras_rnnlm.search.tune_conflicts import OF_OPTIMIZER
+from keras_rnnlm.training.optimizers import build_optimizer, optimizer_names
 
 BASE = Settings()
 
@@ -111,6 +114,71 @@ def test_what_belongs_to_another_output_goes_with_it() -> None:
     assert settings_at(base, {"output": "sampled"}) == base
     with pytest.raises(ConfigError, match="goes with output=sampled"):
         settings_at(base, {"output": "full", "output_samples": 300})
+
+
+def test_what_another_optimizer_or_mode_lacks_goes_with_it() -> None:
+    suggested = Settings.from_dict(rules.base(60, "char", {}))
+    assert suggested.beta_2 == 0.99 and suggested.state_reset == 0.05
+    for name in ("sgd", "rmsprop", "Adam"):  # which can all be trained
+        build_optimizer(settings_at(suggested, {"optimizer": name}))
+    assert settings_at(suggested, {"optimizer": "adamw"}).beta_2 == 0.99
+    heavy = BASE.replace(optimizer="sgd", momentum=0.9)
+    assert settings_at(heavy, {"optimizer": "adam"}).momentum == 0.0
+    assert settings_at(heavy, {"optimizer": "sgd"}) == heavy
+    lanes = suggested.replace(steps_deviation=2, partial_shuffle=True)
+    found = settings_at(lanes, {"mode": "sentence", "units": 8})
+    assert found.mode == "sentence" and not found.state_reset
+    assert not found.steps_deviation and not found.partial_shuffle
+    assert settings_at(lanes, {"mode": "stream"}) == lanes
+
+
+def test_what_is_searched_itself_is_never_left_out() -> None:
+    point = {"optimizer": "sgd", "beta_2": 0.95}
+    assert settings_at(BASE, point).beta_2 == 0.95
+    with pytest.raises(ConfigError, match="lanes of mode=stream"):
+        settings_at(BASE, {"mode": "sentence", "state_reset": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("item", "typed"),
+    [
+        ("optimizer=adam,sgd,rmsprop", "beta_2=0.99"),
+        ("mode=stream,sentence", "state_reset=0.05"),
+    ],
+)
+def test_what_was_typed_is_not_left_out_either(item: str, typed: str) -> None:
+    name, protocol = typed.partition("=")[0], "protocol=carry"
+    base = Settings.from_recipe(None, [typed, protocol])
+    assert parse_search([item], base)  # of a recipe
+    with pytest.raises(ConfigError, match=f"does not go with --set {typed}"):
+        parse_search([item], base, [name])
+    assert parse_search(["optimizer=adam,nadam"], base, [name])
+    usual = Settings.from_recipe(None, [protocol])
+    assert parse_search([item], usual, [name])  # as it is by default
+
+
+def test_modes_are_searched_under_one_protocol() -> None:
+    with pytest.raises(ConfigError, match="cannot be compared.*--set protocol=sent"):
+        parse_search(["mode=stream,sentence"], BASE)
+    for protocol in ("sentence", "carry", "window:64"):  # typed or of a recipe
+        space = parse_search(["mode=stream,sentence"], BASE.replace(protocol=protocol))
+        found = [
+            settings_at(BASE.replace(protocol=protocol), {"mode": mode})
+            for mode in ("stream", "sentence")
+        ]
+        assert {each.evaluation_protocol for each in found} == {protocol}
+        assert list(space) == ["mode"]
+
+
+def test_what_optimizers_have_is_known_without_keras() -> None:
+    for optimizer in optimizer_names():
+        for name, owners in OF_OPTIMIZER.items():
+            settings = Settings.from_dict({"optimizer": optimizer, name: 0.5})
+            if optimizer in owners:
+                build_optimizer(settings)
+                continue
+            with pytest.raises(ConfigError, match=f"has no '{name}'"):
+                build_optimizer(settings)
 
 
 def test_parts_of_tables() -> None:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from keras_rnnlm.config import Settings
@@ -20,14 +21,15 @@ from keras_rnnlm.search.study import (
     unfinished,
 )
 from keras_rnnlm.search.trial_records import (
+    BEGUN_AS,
     LOST,
     read_records,
     states,
     tidy,
     trial_folder,
-    without_gaps,
     write_record,
 )
+from keras_rnnlm.search.tune_opening import PutBack, put_back
 
 SPACE = parse_search(
     ["learning_rate=1e-4:1:log", "units=8:32:8", "embedding=none,16"], Settings()
@@ -64,6 +66,30 @@ def test_a_trial_from_its_beginning_to_its_end(where: str) -> None:
     assert trial.user_attrs["rung2"] == {"seconds": 30}
     assert best_of([trial]) is not None
     assert states([trial]) == {"complete": 1}
+
+
+@pytest.mark.parametrize("kind", ["journal", "database"])
+def test_of_plans_that_come_at_once_the_first_is_that_of_all(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = f"sqlite:///{tmp_path}/s.db" if kind == "database" else f"{tmp_path}/s"
+    studies = [study_of(where) for _ in range(3)]
+    with monkeypatch.context() as patch:
+        patch.setattr(Study, "plan", None)  # each of them looked before any was there
+        settled = [study.settle({"a": [n]}) for n, study in enumerate(studies)]
+    assert settled == [{"a": [0]}] * 3
+    assert [study.plan for study in studies] == settled
+    assert study_of(where).settle({"a": [9]}) == {"a": [0]}
+    assert studies[0].trials() == []  # the numbers of trials begin with 0, as ever
+
+    # One that was deleted and is begun again has a plan of its own.
+    optuna.delete_study(study_name="text", storage=studies[0]._storage)
+    with monkeypatch.context() as patch:  # and whoever begins it is killed in between
+        patch.setattr(optuna.Study, "set_user_attr", lambda *_: None)
+        assert study_of(where).settle({"a": [4]}) == {"a": [4]}
+    assert study_of(where).plan is None
+    assert study_of(where).settle({"a": [5]}) == {"a": [4]}
+    assert study_of(where).plan == {"a": [4]}
 
 
 def test_draws_depend_on_seed_and_number_alone(tmp_path: Path) -> None:
@@ -115,7 +141,7 @@ def test_a_lost_study_is_made_again(where: str, tmp_path: Path) -> None:
         write_record(folder, study.trial(number))
     assert [trial.number for trial in read_records(folder)] == [0, 1, 3]
     again = study_of(str(tmp_path / "new.jsonl"))
-    again.restore(without_gaps(folder))
+    assert put_back(again, folder, "here") == PutBack(trials=3, failed=1)
     for old, new in zip(study.trials(), again.trials(), strict=True):
         assert old.number == new.number
         if new.number == 2:
@@ -123,7 +149,7 @@ def test_a_lost_study_is_made_again(where: str, tmp_path: Path) -> None:
             continue
         for name in ("state", "params", "distributions", "intermediate_values"):
             assert getattr(old, name) == getattr(new, name)
-        assert old.user_attrs == new.user_attrs
+        assert new.user_attrs == {**old.user_attrs, BEGUN_AS: old.number}
         assert old.datetime_start == new.datetime_start
     assert unfinished(again.trial(3), "here")
 

@@ -83,6 +83,7 @@ def test_the_figures_before_are_those_of_the_model(base: Base, tmp_path: Path) -
     before = report["adaptation"]["before"]["valid"]
     assert before["nats"] == pytest.approx(plain.nats, rel=1e-6)
     assert before["oov"] == plain.oov > 0
+    assert report["adaptation"]["train_text_after"] is None
 
 
 @pytest.mark.parametrize(
@@ -161,12 +162,37 @@ def test_one_line_is_enough(base: Base, tmp_path: Path) -> None:
     result = adapt(base, corpus, settings, tmp_path / "a")
     assert result.report["schedule"]["steps"] >= 2
     assert result.report["valid"] is None
+    # There is no other text to see what came of it.
+    found = result.report["adaptation"]
+    for name, folder in (("before", base.folder), ("after", tmp_path / "a")):
+        nats = krl.load(folder).evaluate(corpus.train).nats
+        assert found[f"train_text_{name}"]["nats"] == pytest.approx(nats, rel=1e-6)
+
+
+def test_what_is_evaluated_by_lines_is_trained_by_lines(
+    base: Base, tmp_path: Path
+) -> None:
+    lines = replace(base, protocol="sentence")
+    assert base.settings("adapt").mode == "stream"
+    assert lines.settings("adapt").mode == "sentence"
+    assert lines.settings("adapt", {"mode": "stream"}).mode == "stream"
+    assert lines.settings("adapt", {"state_reset": 0.1}).mode == "stream"
+    assert lines.settings("adapt", {"protocol": "carry"}).mode == "stream"
+    assert lines.settings("adapt", replay=True).mode == "stream"
+    assert lines.settings("char").mode == "sentence"  # though it resets states
+    assert base.settings("char").state_reset == 0.05
+    result = adapt(lines, texts(base), lines.settings("adapt", QUICK), tmp_path / "a")
+    assert result.report["settings"]["mode"] == "sentence"
+    assert result.report["valid"]["protocol"] == "sentence"
 
 
 def test_a_page_is_read_more_often_than_a_book() -> None:
     settings = Settings(batch_size=16, steps=32)
-    counts = [passes(settings, tokens) for tokens in (10, 10_000, 20_000, 10**6)]
+    counts = [passes(settings, tokens, 1) for tokens in (10, 10_000, 20_000, 10**6)]
     assert counts == [40, 22, 11, 10]
+    settings = settings.replace(mode="sentence")
+    counts = [passes(settings, 10**6, lines) for lines in (1, 16 * 20, 16 * 40, 10**6)]
+    assert counts == [40, 20, 10, 10]
 
 
 def test_a_network_keeps_its_shape(base: Base) -> None:

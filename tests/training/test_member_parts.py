@@ -27,10 +27,10 @@ from keras_rnnlm.training.schedules import ClockPace
 
 
 def test_the_first_to_ask_decides_for_all() -> None:
-    pace, alone = CommonPace(10.0, 3), ClockPace(10.0)
+    pace, alone = CommonPace(10.0), ClockPace(10.0)
     for step in range(1, 9):
         now = 0.5 * step
-        alone.observe(step, now, 3 * 0.25)
+        alone.observe(step, now, 0.25)
         for later in range(3):  # others ask a little later, each for itself
             pace.observe(step, now + 0.05 * later, 0.25)
         assert pace.knots == alone.knots
@@ -39,6 +39,9 @@ def test_the_first_to_ask_decides_for_all() -> None:
     assert not pace.finished(9, 10.01)  # of this step that is settled
     assert pace.finished(10, 10.01)
     assert pace.finished(10, 9.0)
+    assert pace.has(11, 4.0, 5.0)
+    assert pace.has(11, 6.0, 5.0)
+    assert not pace.has(12, 6.0, 5.0)
 
 
 # -- one file of checkpoints ----------------------------------------------------------

@@ -63,6 +63,21 @@ def test_muon_is_for_hidden_matrices_alone() -> None:
     assert optimizer.adam_lr_ratio == 1  # one learning rate for both
 
 
+@pytest.mark.parametrize(
+    ("cell", "name", "by_muon"),
+    [
+        ("rlstm", "output_kernel", True),
+        ("rg_lru", "output_kernel", True),
+        ("rg_lru", "convolution_kernel", False),  # four numbers for each unit
+    ],
+)
+def test_muon_knows_a_cells_matrices(cell: str, name: str, by_muon: bool) -> None:
+    network = RNNLM(11, units=4, layers=1, cell=cell)
+    optimizer = build_optimizer(Settings(optimizer="muon"))
+    (matrix,) = [v for v in network.trainable_variables if v.path.endswith(f"/{name}")]
+    assert optimizer._should_use_adamw(matrix) is not by_muon
+
+
 def test_no_weight_decay_means_none() -> None:
     for name in ("adamw", "muon"):
         assert build_optimizer(Settings(optimizer=name)).weight_decay == 0

@@ -6,21 +6,33 @@ from typing import Any
 import numpy as np
 import pytest
 
+from keras_rnnlm.scoring.layout import planned_calls
 from keras_rnnlm.training import scoring_speed
 from keras_rnnlm.training.scoring_speed import scoring_time
 
-COMPILATION, EACH = 5.0, 0.001
+COMPILATION, STEP, ROW = 5.0, 0.01, 0.001
+
+
+def seconds(words: int, lengths: Any) -> float:
+    """What scoring takes: each step of a call so much, and each of its rows."""
+    return sum(
+        times * steps * (STEP + ROW * rows)
+        for (rows, steps), times in planned_calls(lengths, words).items()
+    )
 
 
 @pytest.fixture
 def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Numbers of targets of each call; the first of them compiles."""
+    """Numbers of targets of each call; each shape of a call is compiled once."""
     calls: list[int] = []
+    compiled: set[tuple[int, int]] = set()
     now = [0.0]
 
     def score(network: Any, ids: Any, starts: Any, stops: Any) -> None:
-        now[0] += EACH * int((stops - starts).sum())
-        now[0] += 0.0 if calls else COMPILATION
+        shapes = set(planned_calls(stops - starts, network.vocabulary_size))
+        now[0] += COMPILATION * len(shapes - compiled)
+        compiled.update(shapes)
+        now[0] += seconds(network.vocabulary_size, stops - starts)
         calls.append(int((stops - starts).sum()))
 
     monkeypatch.setattr(scoring_speed, "score_segments", score)
@@ -29,9 +41,9 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
-def cut(segments: int, length: int) -> tuple[Any, Any, Any]:
-    starts = 1 + length * np.arange(segments)
-    return np.zeros(1 + segments * length, np.int32), starts, starts + length
+def cut(*lengths: int) -> tuple[Any, Any, Any]:
+    stops = 1 + np.cumsum(lengths)
+    return np.zeros(1 + sum(lengths), np.int32), stops - lengths, stops
 
 
 def network(words: int) -> Any:
@@ -39,27 +51,30 @@ def network(words: int) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("words", "segments", "length", "sample"),
+    ("words", "lengths"),
     [
-        (65, 1, 100_000, 1024),  # one stream
-        (65, 64, 2_000, 64 * 128),  # lanes, in calls as wide as the real ones
-        (10_000, 64, 2_000, 64 * 32),
-        (300_000, 64, 2_000, 1024),  # where a few are enough work
-        (65, 4_000, 20, 64 * 20),  # lines
-        (65, 1, 30, 30),
+        (65, [102_400]),  # one stream
+        (65, [2_048] * 64),  # lanes, in calls as wide as the real ones
+        (10_000, [2_048] * 64),
+        (300_000, [2_048] * 64),
+        (65, [20] * 4_000),  # lines
+        (65, [30]),
+        (65, [500_000, 50_000]),  # one file goes on alone
+        (65, [300_000, *[3_000] * 40]),
     ],
 )
-def test_what_is_set_aside(
-    scored: list[int], words: int, segments: int, length: int, sample: int
-) -> None:
-    found = scoring_time(network(words), *cut(segments, length))
-    assert found.compilation == pytest.approx(COMPILATION)
-    assert found.seconds == pytest.approx(1.15 * EACH * segments * length)
-    assert set(scored) == {sample}
-    assert 2 <= len(scored) <= 4
+def test_what_is_set_aside(scored: list[int], words: int, lengths: list[int]) -> None:
+    found = scoring_time(network(words), *cut(*lengths))
+    real = 1.15 * seconds(words, np.array(lengths))
+    assert found.seconds == pytest.approx(real, rel=0.02)
+    assert found.compilation == pytest.approx(
+        COMPILATION * len(planned_calls(np.array(lengths), words))
+    )
+    assert sum(scored) <= 8 * 8192  # a little of it
+    assert 2 <= len(scored) <= 8
 
 
 def test_a_text_without_predictions_takes_no_time(scored: list[int]) -> None:
-    found = scoring_time(network(65), *cut(3, 0))
+    found = scoring_time(network(65), *cut(0, 0, 0))
     assert (found.compilation, found.seconds) == (0.0, 0.0)
     assert scored == []

@@ -113,7 +113,11 @@ def test_a_run_leaves_a_whole_model_folder(corpus: Corpus, tmp_path: Path) -> No
     report = json.loads((result.folder / "report.json").read_text())
     assert report == result.report == listener.report
     assert report["test"]["tokens"] == corpus.test.counts.tokens_predicted
-    assert report["schedule"] == {"steps": 60, "knots": []}
+    assert report["schedule"] == {
+        "steps": 60,
+        "knots": [],
+        "validated": [20, 40, 60],
+    }
     assert [step for step, _ in listener.validations] == [20, 40, 60]
     assert report["valid_estimate"] == min(n for _, n in listener.validations)
     assert [r["step"] for r in rows(result.folder, "train")] == [50, 60]

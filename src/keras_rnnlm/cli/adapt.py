@@ -131,7 +131,8 @@ def adapt(
     """Let MODEL go on with TEXT... (files or folders), a line or a corpus of it.
 
     MODEL stays as it is; what comes of it is a new model in --out. Its perplexity on
-    the new text is given before and after, with --old-valid on the old one too.
+    the new text is given before and after, with --old-valid on the old one too. A TEXT
+    too short to hold anything out has it on the very text that was trained on.
     """
     from keras_rnnlm.config import parse_overrides
     from keras_rnnlm.training.adaptation import Adaptation, passes
@@ -166,13 +167,14 @@ def adapt(
 
     keep_programs()
     base = Base.load(model)
-    settings = base.settings(options["recipe"], overrides)
+    settings = base.settings(options["recipe"], overrides, replay=replay > 0)
     corpus = _corpus(texts, options, split, base.tokenizer)
     if options["recipe"] == DEFAULT and not {"epochs", "max_steps", "minutes"} & set(
         overrides
     ):
-        tokens = corpus.train.counts.tokens_predicted
-        settings = settings.replace(epochs=passes(settings, tokens))
+        counts = corpus.train.counts
+        epochs = passes(settings, counts.tokens_predicted, counts.lines)
+        settings = settings.replace(epochs=epochs)
     with make_reporter() as reporter:
         for sentence in corpus.notes:
             reporter.note(sentence)
@@ -238,10 +240,14 @@ def _say_adapted(result: "TrainingResult") -> None:
         for name in ("valid", "test")
     ]
     pairs.append(("old", found["old_before"], found["old_after"]))
+    own = found.get("train_text_after")  # reports of older versions have none
+    pairs.append(("training text", found.get("train_text_before"), own))
     for name, before, after in pairs:
         if before and after:
             what, text = short_row(name, after)
             rows.append((what, f"{text}, before {figure(before['perplexity'])}"))
+    if own:
+        rows.append(("", "on the text that was trained on: nothing was held out"))
     rows.append(("model", str(result.folder)))
     click.echo(table(rows), err=True)
     folder = shlex.quote(str(result.folder))

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from keras_rnnlm.cli.base import Verb
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.outputs import check_file
 from keras_rnnlm.cli.process import program
+from keras_rnnlm.cli.suggested import SUGGEST
 from keras_rnnlm.cli.train import (
     free_path,
     parse_split,
@@ -143,6 +145,7 @@ def compare(context: click.Context, /, **options: Any) -> int:
             "--resume needs --out, the folder of the comparison.", context
         )
     # Before anything heavy: a slip in a name or a setting shows at once.
+    _refuse_suggestions(context, options["recipes"])
     models = check_names(_names(options["models"]))
     overrides = parse_sets(options["sets"], models)
     minutes = _minutes(options["minutes"], overrides)
@@ -205,6 +208,22 @@ def compare(context: click.Context, /, **options: Any) -> int:
 
 # The very options of `rnnlm train`.
 compare.params[1:1] = [option for option in train.params if option.name in OF_TEXT]
+
+
+def _refuse_suggestions(context: click.Context, recipes: Sequence[str]) -> None:
+    """Refuse what `train` takes in the place of a recipe."""
+    if SUGGEST not in recipes:
+        return
+    given, cure = f"--recipe {SUGGEST}", "Leave it out"
+    if context.get_parameter_source("recipes") is ParameterSource.ENVIRONMENT:
+        given, cure = f"RNNLM_RECIPE={SUGGEST}", "Unset it"
+    raise click.UsageError(
+        "A comparison chooses nothing for the time: what kinds of models are worth "
+        "should not hang on rules that were made for some of them (docs/compare.md). "
+        f"Received {given}. {cure} for the recipes for the kind of text, or give one "
+        "that is to be compared: --recipe NAME|FILE.",
+        context,
+    )
 
 
 def _names(text: str | None) -> Sequence[str]:

@@ -104,15 +104,8 @@ def evaluate(
             err=True,
         )
     _check(asked, settings, texts, weights)
-    if (
-        example is not None
-        and by == "cache"
-        and (weights is not None or _wanted(asked))
-    ):
-        raise click.UsageError(
-            "--by cache is one of the additions, filled by the example; it does not go "
-            "with others or with --weights. Use --by dynamic, or leave them out."
-        )
+    if example is not None:
+        _check_example(by, asked, weights)
     from keras_rnnlm.cli.progress import reading
     from keras_rnnlm.language_model import load
     from keras_rnnlm.program_cache import keep_programs
@@ -190,6 +183,21 @@ def _check(
         raise click.UsageError(
             "--weights packs the network, which then has the plain figures alone; "
             "leave it out, or what is added."
+        )
+
+
+def _check_example(by: str, asked: dict[str, Any], weights: str | None) -> None:
+    """Refuse what does not go with an example."""
+    if asked["system"]:
+        raise click.UsageError(
+            "--system was fitted to the weights that the model has, and --example "
+            "changes them or adds a cache. Leave one of them out; --dynamic, --cache "
+            "and the other single additions go with --example --by dynamic."
+        )
+    if by == "cache" and (weights is not None or _wanted(asked)):
+        raise click.UsageError(
+            "--by cache is one of the additions, filled by the example; it does not go "
+            "with others or with --weights. Use --by dynamic, or leave them out."
         )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_rnnlm.cli.base import Verb
+from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.train import TOKENIZERS
 from keras_rnnlm.cli.wording import count, table
 
@@ -65,6 +66,7 @@ VOCABULARY = ("tokenizer", "segmenter", "vocabulary_size", "minimum_count")
     "it. `stream` for characters, `sentence` for all else by default.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@import_option
 @click.pass_context
 def ngram(context: click.Context, /, **options: Any) -> None:
     """Estimate an n-gram model on TEXT... (files, folders, or - for stdin).

@@ -62,6 +62,8 @@ OF_TEXT = ("frequency", "position")
 def plot(**options: Any) -> None:
     """Draw pictures of RUN... (folders of `rnnlm train`, `compare` or `tune`).
 
+    An ensemble, as `rnnlm train --members` writes it, stands for its members.
+
     curves: training and validation over the tokens seen; time: validation perplexity
     over seconds; frequency and position: perplexity on --text by how frequent a token
     is, and by its place in a line.
@@ -124,11 +126,11 @@ def _classes(
     """Score the texts with each model, once for both pictures, and draw them."""
     from keras_rnnlm.fonts import fonts_for
     from keras_rnnlm.pictures.class_plots import classes_plot, texts_of
-    from keras_rnnlm.pictures.runs import different_names
+    from keras_rnnlm.pictures.runs import different_names, with_members
 
     frequency: dict[str, Sequence[Class]] = {}
     position: dict[str, Sequence[Class]] = {}
-    unit = ""
+    unit, runs = "", with_members(runs)
     for name, run in zip(different_names(runs), runs, strict=True):
         frequency[name], position[name], unit = _scored(run, options)
     text = ", ".join(Path(each).name for each in options["texts"])

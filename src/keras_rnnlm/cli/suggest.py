@@ -11,6 +11,7 @@ import click
 from keras_rnnlm.cli.base import Verb
 from keras_rnnlm.cli.compare import OF_TEXT
 from keras_rnnlm.cli.imports import import_option
+from keras_rnnlm.cli.outputs import check_file
 from keras_rnnlm.cli.process import program
 from keras_rnnlm.cli.train import free_path, parse_split, read_corpus, stem, train
 from keras_rnnlm.cli.tune_output import words_of_text
@@ -72,6 +73,7 @@ def suggest(context: click.Context, /, **options: Any) -> None:
             "given. Leave one of them out."
         )
     Settings.from_dict({"minutes": options["minutes"], **fixed})
+    check_file("--range-test", options["range_test"])
     if "-" in options["texts"]:
         raise InputError("Give a file: standard input cannot be read again to train.")
     split = parse_split(options["split"])
@@ -157,4 +159,6 @@ def _reasons(found: "Suggestion") -> str:
 
 
 def _value(value: Any) -> str:
+    if value is None:  # a width that is not given
+        return "units"
     return f"{value:g}" if isinstance(value, float) else str(value)

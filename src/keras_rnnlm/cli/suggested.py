@@ -19,6 +19,8 @@ SUGGEST = "suggest"
 ENOUGH = 3.0
 """Minutes from which on settings are suggested unasked: measuring takes some 20 seconds
 of them, more where the kernels have to be compiled first."""
+_LATE = 0.5
+"""Share of the time after which measuring does not begin."""
 
 
 def minutes_to_suggest_for(
@@ -63,8 +65,12 @@ def suggested_settings(
     fixed: Mapping[str, Any],
     begun: Path | None,
     tell: Callable[[str], None],
+    asked: bool,
 ) -> "Settings":
     """Return the suggestion; that of the run which is gone on with, if there is one.
+
+    Where half of the time is over before measuring begins, and nobody asked for a
+    suggestion, it is the recipe for the kind of text.
 
     Args:
         corpus: The text.
@@ -72,13 +78,24 @@ def suggested_settings(
         fixed: Settings that are not to be chosen.
         begun: Folder of a run to go on with.
         tell: Called with sentences.
+        asked: Whether a suggestion was asked for.
     """
+    from keras_rnnlm.config import Settings, default_recipe
     from keras_rnnlm.search.suggest import suggest
     from keras_rnnlm.training.train import settings_of_run
 
     known = None if begun is None else settings_of_run(begun)
     if known is not None:  # measured again they would be others
         return known.replace(**fixed)
+    over = time.monotonic() - started_at()
+    if not asked and over > _LATE * 60 * minutes:
+        recipe = default_recipe(corpus.tokenizer.kind, "rnn")
+        tell(
+            f"Reading the text took {over / 60:.1f} of the {minutes:g} minutes: there "
+            f"is no time to measure this machine, and settings are those of the recipe "
+            f"{recipe}. A second run begins at once: the encoded text is kept."
+        )
+        return Settings.from_recipe(recipe, fixed)
     found = suggest(
         corpus,
         minutes,
@@ -90,7 +107,7 @@ def suggested_settings(
         f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
         for choice in found.choices
         for name, value in choice.settings.items()
-        if name not in fixed
+        if name not in fixed and value is not None
     )
     tell(f"Suggested (rnnlm suggest gives the reasons): {chosen}.")
     return found.settings

@@ -150,6 +150,10 @@ def train(context: click.Context, /, **options: Any) -> int:
         named = None if recipe == SUGGEST else recipe
         settings = Settings.from_recipe(named, overrides)
         minutes = minutes_to_suggest_for(recipe, settings, options["members"])
+    if settings.protocol is not None:
+        from keras_rnnlm.scoring.protocols import parse_protocol
+
+        parse_protocol(settings.protocol)
     split = parse_split(options["split"])
     out = Path(options["out"] or free_path(Path("runs") / stem(options["texts"][0])))
 
@@ -178,7 +182,7 @@ def train(context: click.Context, /, **options: Any) -> int:
         if minutes is not None:
             begun = out if options["resume"] else None
             settings = suggested_settings(
-                corpus, minutes, overrides, begun, reporter.note
+                corpus, minutes, overrides, begun, reporter.note, recipe == SUGGEST
             )
         told: Any = reporter
         if options["tensorboard"] is not None:

@@ -1,5 +1,6 @@
 """`rnnlm tune`: search settings for one's own text, under a budget."""
 
+import os
 import shlex
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from keras_rnnlm.cli.base import Session, Verb
 from keras_rnnlm.cli.compare import OF_TEXT
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.process import started_at
+from keras_rnnlm.cli.suggested import SUGGEST
 from keras_rnnlm.cli.train import (
     free_path,
     parse_split,
@@ -24,16 +26,32 @@ from keras_rnnlm.cli.tune_output import print_search, write_search
 from keras_rnnlm.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
+    from keras_rnnlm.data.corpus import Corpus
     from keras_rnnlm.search.rungs import Rungs
     from keras_rnnlm.search.tune_plan import TunePlan
+    from keras_rnnlm.search.tune_start import Start
 
 SHARE = 20.0
 """A trial on the last rung has this part of --minutes, unless --trial-minutes says."""
+_START = 13.0
+"""Seconds of a training that are start and compilation, about."""
 BUDGETS = ("minutes", "max_steps", "epochs")
 OF_RUNGS = ("trial_minutes", "trial_steps", "pruner", "factor", "rungs")
 
 
-@click.command(cls=Verb, short_help="Search settings for a text.")
+class _Tune(Verb):
+    """The command, which leaves the memory of a GPU to the trainings that it starts."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Say so before JAX can start, which a file of --import may make it do."""
+        # By default JAX takes three quarters of the memory for as long as its process
+        # lives. This one measures the machine and then waits for its trials for hours;
+        # and of several workers on one GPU, who inherit it, only the first could begin.
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Tune, short_help="Search settings for a text.")
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True, type=click.Path())
 @click.option(
     "--minutes",
@@ -68,8 +86,8 @@ OF_RUNGS = ("trial_minutes", "trial_steps", "pruner", "factor", "rungs")
     metavar="NAME|FILE",
     envvar="RNNLM_RECIPE",
     show_envvar=True,
-    help="Settings to begin with: trial 0, and what is not searched. What rnnlm "
-    "suggest proposes by default.",
+    help="Settings to begin with: trial 0, and what is not searched. By default "
+    "`suggest`: what rnnlm suggest proposes.",
 )
 @click.option(
     "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change one of them."
@@ -143,7 +161,7 @@ def tune(context: click.Context, /, **options: Any) -> int:
     install 'keras-rnnlm[tune]'.
     """
     from keras_rnnlm.config import Settings, parse_overrides
-    from keras_rnnlm.search.space import default_space, parse_search
+    from keras_rnnlm.search.space import parse_search
     from keras_rnnlm.training.run_folder import refuse_existing
 
     if options["resume"] and options["out"] is None:
@@ -163,12 +181,14 @@ def tune(context: click.Context, /, **options: Any) -> int:
             flag = "--seed" if name == "seed" else "--trial-minutes or --trial-steps"
             raise ConfigError(f"A search sets '{name}' by itself: use {flag}.")
     overrides = {**sets, "seed": options["seed"]}
-    settings = Settings.from_recipe(options["recipe"], overrides)
+    # A suggestion is what there is by default.
+    recipe = None if options["recipe"] == SUGGEST else options["recipe"]
+    settings = Settings.from_recipe(recipe, overrides)
     left_out = settings.system_minutes
     if left_out:  # of the recipe or typed
         overrides["system_minutes"] = 0.0
         settings = settings.replace(system_minutes=0.0)
-    parse_search(options["searches"], settings)
+    parse_search(options["searches"], settings, sets)
     if "-" in options["texts"]:
         raise InputError(
             "A search reads its text again when it goes on, and so not from standard "
@@ -188,12 +208,12 @@ def tune(context: click.Context, /, **options: Any) -> int:
     from keras_rnnlm.search.children import shares
     from keras_rnnlm.search.tune import Limits, check_limits
     from keras_rnnlm.search.tune import tune as search
-    from keras_rnnlm.search.tune_plan import make_tune_plan
     from keras_rnnlm.search.tune_start import (
-        Start,
+        other_plan,
         plan_begun,
         rivals_of,
         start_of,
+        start_of_begun,
     )
 
     study = options["study"] or name
@@ -202,32 +222,28 @@ def tune(context: click.Context, /, **options: Any) -> int:
     limits = Limits(options["minutes"], options["trials"], options["workers"])
     rivals = rivals_of(rungs, settings.network) if begun is None else begun.rivals
     check_limits(rungs, 1 + len(rivals), limits)
+    if begun is None and (note := short_rung(rungs)) is not None:
+        _say(note)
     corpus = read_corpus(options, split, options["seed"])
-    if begun is None:
-        start = start_of(corpus, options["recipe"], overrides, rungs, _say)
-        check_limits(rungs, 1 + len(rivals), limits, time.monotonic() - started_at())
-    elif options["recipe"] is None:
-        start = Start(begun.settings.replace(**overrides), begun.rivals)
-    else:
-        start = Start(settings, begun.rivals)
-    settings = start.settings
     if left_out:
         corpus.notes.append(
             "Trials are judged without what evaluation adds: system_minutes="
             f"{left_out:g} is left out."
         )
-    space = parse_search(options["searches"], settings) or default_space(
-        settings, corpus.tokenizer.kind
-    )
-    plan = make_tune_plan(
-        corpus,
-        settings,
-        space,
-        rungs,
-        sampler=_sampler(context, options, begun),
-        seed=options["seed"],
-        rivals=start.rivals,
-    )
+    given = None if recipe is None else settings
+    if begun is None:
+        start = start_of(corpus, recipe, overrides, rungs, _say)
+        check_limits(rungs, 1 + len(rivals), limits, time.monotonic() - started_at())
+        plan = _plan(context, options, corpus, start)
+        if options["storage"] is not None:
+            begun = other_plan(options["storage"], study, plan)
+        if begun is not None:
+            _say("Another process has begun this search meanwhile: its plan holds.")
+            start = start_of_begun(begun, given, overrides)
+            plan = _plan(context, options, corpus, start, begun)
+    else:
+        start = start_of_begun(begun, given, overrides)
+        plan = _plan(context, options, corpus, start, begun)
     progress = TuneProgress(plan, options["workers"])
     for sentence in corpus.notes:
         progress.note(sentence)
@@ -265,6 +281,54 @@ tune.params[1:1] = [option for option in train.params if option.name in OF_TEXT]
 
 def _say(sentence: str) -> None:
     click.echo(sentence, err=True)
+
+
+def _plan(
+    context: click.Context,
+    options: dict[str, Any],
+    corpus: "Corpus",
+    start: "Start",
+    begun: "TunePlan | None" = None,
+) -> "TunePlan":
+    """Return what is searched.
+
+    Args:
+        context: Of the command.
+        options: That were given.
+        corpus: The text.
+        start: Where the search begins.
+        begun: What it is gone on with or joined; what was not typed is as there.
+    """
+    from keras_rnnlm.config import parse_overrides
+    from keras_rnnlm.search.space import default_space, parse_search
+    from keras_rnnlm.search.tune_plan import make_tune_plan
+
+    typed = parse_overrides(options["sets"])
+    space = parse_search(options["searches"], start.settings, typed)
+    return make_tune_plan(
+        corpus,
+        start.settings,
+        space or default_space(start.settings, corpus.tokenizer.kind),
+        _rungs(context, options, begun),
+        sampler=_sampler(context, options, begun),
+        seed=options["seed"],
+        rivals=start.rivals,
+    )
+
+
+def short_rung(rungs: "Rungs") -> str | None:
+    """Return a warning where all trials are too short; None where they are not."""
+    from keras_rnnlm.search.rungs import SHORTEST
+
+    seconds = rungs.seconds
+    if seconds is None or len(seconds) > 1 or seconds[0] >= SHORTEST:
+        return None
+    much = "most" if seconds[0] < 2 * _START else "much"
+    return (
+        f"Every trial has {seconds[0]:.3g} s in all, and {much} of that is start and "
+        f"compilation (some {_START:g} s): figures hardly tell good settings from bad "
+        "ones. Give --trial-minutes 1 or more."
+    )
 
 
 def _rungs(

@@ -17,6 +17,7 @@ from keras_rnnlm.cli.vector_options import (
     spelling_options,
 )
 from keras_rnnlm.cli.wording import count, size
+from keras_rnnlm.errors import InputError
 
 if TYPE_CHECKING:
     from keras_rnnlm.data.tokenizers import Tokenizer
@@ -110,6 +111,8 @@ def _vocabulary(
         tokenizer = load_folder(texts.pop(0))[1]
         if not texts:
             return tokenizer, None
+    for path in texts:
+        _refuse_run(Path(path))
     files = find_files(texts, options["encoding"])
     with reading("encoding") as progress:
         if tokenizer is None:
@@ -122,6 +125,28 @@ def _vocabulary(
             )
         text = encode_files(files, tokenizer, progress=progress)
     return tokenizer, token_counts(text.ids, tokenizer.vocabulary_size)
+
+
+def _refuse_run(folder: Path) -> None:
+    """Raise `InputError` for the folder of models or of a run: it holds no text."""
+    from keras_rnnlm.files import CHECKPOINT
+    from keras_rnnlm.models.ensemble_folder import is_ensemble, member_folders
+    from keras_rnnlm.training.run_folder import LOG
+
+    if is_ensemble(folder):
+        received = "an ensemble of models"
+        remedy = f"Give one of them, such as '{member_folders(folder)[0]}'."
+    elif (folder / "tokenizer.json").is_file():
+        received = "a model behind another text or model"
+        remedy = "Give one model, before all texts."
+    elif any((folder / name).is_file() for name in (CHECKPOINT, LOG)):
+        received = "a run of training that has not finished"
+        remedy = "Finish it with --resume, or give the files of its training text."
+    else:
+        return
+    raise InputError(
+        f"{folder}: expected a text, or one model, received {received}. {remedy}"
+    )
 
 
 def _coverage_rows(found: "Coverage", figures: dict[str, Any]) -> list[tuple[str, str]]:

@@ -97,7 +97,7 @@ class VectorFile:
                 compressed by gzip.
 
         Raises:
-            InputError: No such file, or none of these formats.
+            InputError: No such file, a pipe, or none of these formats.
         """
         self.path = Path(path).expanduser()
         with self._reading() as (stream, raw):
@@ -306,6 +306,12 @@ class VectorFile:
                 "word vectors."
             ) from None
         with raw:
+            if not raw.seekable():
+                raise InputError(
+                    f"{self.path}: expected a file of word vectors, which is read more "
+                    "than once, received a pipe. Write what comes out of it to a file, "
+                    "and give that; gzip may compress it."
+                )
             compressed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             if not compressed:

@@ -10,12 +10,15 @@ import numpy as np
 
 from keras_rnnlm.drawing import FAINT, INK, TRAIN, VALID
 from keras_rnnlm.explanation.gates import LayerGates
+from keras_rnnlm.explanation.properties import NAMES
 from keras_rnnlm.explanation.result import Explanation
 from keras_rnnlm.fonts import Fonts, fonts_for, write_caption
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    Painter = Callable[[Figure, Explanation, Fonts], None]
 
 COLUMNS = 40
 """Characters in a line of the picture of the text."""
@@ -36,33 +39,28 @@ def draw(explanation: Explanation, stem: Path) -> list[Path]:
         The files, in the order of the page.
     """
     fonts = fonts_for([explanation.text["before"], *explanation.surprisal.pieces])
-    pictures: list[tuple[str, Callable[[Figure], None] | None]] = [
-        ("surprisal", lambda figure: _surprisal(figure, explanation, fonts)),
-        ("attribution", lambda figure: _attribution(figure, explanation, fonts)),
-        (
-            "gates",
-            (lambda figure: _gates(figure, explanation, fonts))
-            if explanation.gates
-            else None,
-        ),
-        (
-            "memory",
-            (lambda figure: _memory(figure, explanation))
-            if explanation.memory
-            else None,
-        ),
-        ("calibration", lambda figure: _calibration(figure, explanation)),
+    pictures: list[tuple[str, Painter, bool]] = [
+        ("surprisal", _surprisal, True),
+        ("attribution", _attribution, True),
+        ("attention", _attention, bool(explanation.attention)),
+        ("cache", _cache, explanation.cache is not None),
+        ("gates", _gates, bool(explanation.gates)),
+        ("units", _units, bool(explanation.probes.found)),
+        ("memory", _memory, explanation.memory is not None),
+        ("calibration", _calibration, True),
     ]
     written = []
-    for name, painter in pictures:
-        if painter is not None:
+    for name, painter, wanted in pictures:
+        if wanted:
             path = stem.with_name(f"{stem.name}-{name}.png")
-            _write(path, painter, fonts)
+            _write(path, painter, explanation, fonts)
             written.append(path)
     return written
 
 
-def _write(path: Path, painter: Callable[[Figure], None], fonts: Fonts) -> None:
+def _write(
+    path: Path, painter: Painter, explanation: Explanation, fonts: Fonts
+) -> None:
     # Matplotlib takes most of a second to import, and only pictures need it.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -70,7 +68,7 @@ def _write(path: Path, painter: Callable[[Figure], None], fonts: Fonts) -> None:
     with fonts.used():
         figure = Figure(figsize=(8, 5), dpi=130, layout="constrained")
         FigureCanvasAgg(figure)
-        painter(figure)
+        painter(figure, explanation, fonts)
         write_caption(figure, fonts, FAINT)
         figure.savefig(path, format="png")
 
@@ -134,58 +132,84 @@ def _surprisal(figure: Figure, explanation: Explanation, fonts: Fonts) -> None:
 
 def _attribution(figure: Figure, explanation: Explanation, fonts: Fonts) -> None:
     """Integrated gradients: a column a prediction, a row for each distance."""
-    rows = explanation.attribution.gradients[:TOKENS].T
-    largest = float(np.quantile(np.abs(rows), 0.995)) or 1.0
+    values = explanation.attribution.gradients[:TOKENS]
+    largest = float(np.quantile(np.abs(values), 0.995)) or 1.0
     figure.set_size_inches(10, 4.5)
     axes = figure.subplots()
-    image = axes.imshow(
-        rows,
-        aspect="auto",
-        cmap="RdBu",
-        vmin=-largest,
-        vmax=largest,
-        interpolation="nearest",
-    )
-    found = explanation.surprisal
-    _token_axis(axes, found.pieces, found.tokens, fonts)
-    backs = range(0, len(rows), 4)
-    axes.set_yticks(backs, [str(back + 1) for back in backs])
     token = explanation.model["token"]
-    axes.set_ylabel(f"{token}s back", color=INK)
-    axes.set_title(
+    title = (
         f"What each prediction rests on: integrated gradients (nats), first "
-        f"{rows.shape[1]} {token}s",
-        fontsize=10,
-        loc="left",
-        color=INK,
+        f"{len(values)} {token}s"
     )
-    figure.colorbar(image, ax=axes, pad=0.01).ax.tick_params(labelsize=8)
+    _by_distance(axes, values, explanation, fonts, title, (-largest, largest))
+
+
+def _attention(figure: Figure, explanation: Explanation, fonts: Fonts) -> None:
+    """Attention of each layer, the mean of its heads, in the same places."""
+    layers = explanation.attention
+    figure.set_size_inches(10, 0.6 + 2.6 * len(layers))
+    rows = figure.subplots(len(layers), 1, squeeze=False)[:, 0]
+    for number, (layer, axes) in enumerate(zip(layers, rows, strict=True), 1):
+        values = layer.weights.mean(axis=0)[:TOKENS]
+        which = f" {number}" if len(layers) > 1 else ""
+        mean = f", mean of {len(layer.weights)} heads" if len(layer.weights) > 1 else ""
+        title = f"Where attention{which} looks: weights{mean}"
+        largest = float(values.max()) or 1.0
+        _by_distance(axes, values, explanation, fonts, title, (0.0, largest))
+
+
+def _cache(figure: Figure, explanation: Explanation, fonts: Fonts) -> None:
+    """Weights of a continuous cache, in the same places."""
+    found = explanation.cache
+    if found is None:
+        return
+    values = found.weights[:TOKENS]
+    figure.set_size_inches(10, 4.5)
+    title = (
+        f"Where the cache looks: weights (window {found.settings.window}, theta "
+        f"{found.settings.theta:g})"
+    )
+    largest = float(values.max()) or 1.0
+    axes = figure.subplots()
+    _by_distance(axes, values, explanation, fonts, title, (0.0, largest))
+
+
+def _by_distance(
+    axes: Axes,
+    values: Any,
+    explanation: Explanation,
+    fonts: Fonts,
+    title: str,
+    limits: tuple[float, float],
+) -> None:
+    """Draw (predictions, distances): a column a prediction, the nearest token on top.
+
+    Args:
+        axes: Where.
+        values: What to draw.
+        explanation: Whose tokens are predicted.
+        fonts: For them.
+        title: Of the axes.
+        limits: Lowest and highest value of the colours; from 0 without red.
+    """
+    found = explanation.surprisal
+    _heat(axes, values.T, limits, title)
+    _token_axis(axes, found.pieces, found.tokens, fonts)
+    backs = range(0, values.shape[1], 4)
+    axes.set_yticks(backs, [str(back + 1) for back in backs])
+    axes.set_ylabel(f"{explanation.model['token']}s back", color=INK)
 
 
 def _gates(figure: Figure, explanation: Explanation, fonts: Fonts) -> None:
     """The gate that holds, or the state, of each layer."""
     layers = explanation.gates
     figure.set_size_inches(10, 0.6 + 2.6 * len(layers))
-    before = explanation.text["before"]
-    pieces = [before, *explanation.surprisal.pieces[:-1]]
-    names = [before, *explanation.surprisal.tokens[:-1]]
     for number, axes in enumerate(figure.subplots(len(layers), 1, squeeze=False)[:, 0]):
         title, values, low = _chosen(layers[number])
-        image = axes.imshow(
-            values[:TOKENS].T,
-            aspect="auto",
-            cmap="Blues" if low == 0 else "RdBu",
-            vmin=low,
-            vmax=1,
-            interpolation="nearest",
-        )
-        _token_axis(axes, pieces, names, fonts)
+        _heat(axes, values[:TOKENS].T, (low, 1.0), f"Layer {number + 1}: {title}")
+        _token_axis(axes, *_read(explanation), fonts)
         axes.set_ylabel("units", color=INK)
         axes.set_yticks([])
-        axes.set_title(
-            f"Layer {number + 1}: {title}", fontsize=10, loc="left", color=INK
-        )
-        figure.colorbar(image, ax=axes, pad=0.01).ax.tick_params(labelsize=8)
 
 
 def _chosen(layer: LayerGates) -> tuple[str, Any, float]:
@@ -200,6 +224,47 @@ def _chosen(layer: LayerGates) -> tuple[str, Any, float]:
     return f"state {name}, divided by its largest", values / largest, -1.0
 
 
+def _units(figure: Figure, explanation: Explanation, fonts: Fonts) -> None:
+    """The unit that tells each property best: a row a property."""
+    found = explanation.probes.found
+    outputs = np.array([probe.outputs[:TOKENS] for probe in found])
+    largest = np.abs(outputs).max(axis=1, keepdims=True)
+    rows = outputs / np.where(largest > 0, largest, 1.0)
+    figure.set_size_inches(10, 1.4 + 0.5 * len(rows))
+    axes = figure.subplots()
+    title = "Output of the unit that tells best alone, divided by its largest"
+    _heat(axes, rows, (-1.0, 1.0), title)
+    _token_axis(axes, *_read(explanation), fonts)
+    labels = [
+        f"{NAMES[probe.name]}{' (low)' if probe.sign < 0 else ''}\n"
+        f"layer {probe.layer + 1}, unit {probe.unit}, area {probe.unit_area:.3f}"
+        for probe in found
+    ]
+    axes.set_yticks(range(len(labels)), labels, fontsize=8)
+
+
+def _heat(axes: Axes, rows: Any, limits: tuple[float, float], title: str) -> None:
+    """Draw a map of numbers with its scale, blue above 0 and red below."""
+    low, high = limits
+    image = axes.imshow(
+        rows,
+        aspect="auto",
+        cmap="Blues" if low == 0 else "RdBu",
+        vmin=low,
+        vmax=high,
+        interpolation="nearest",
+    )
+    axes.set_title(title, fontsize=10, loc="left", color=INK)
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.01)
+    bar.ax.tick_params(labelsize=8)
+
+
+def _read(explanation: Explanation) -> tuple[list[str], list[str]]:
+    """Return what was read before each prediction: pieces, and tokens by name."""
+    before, found = explanation.text["before"], explanation.surprisal
+    return [before, *found.pieces[:-1]], [before, *found.tokens[:-1]]
+
+
 def _token_axis(axes: Axes, pieces: list[str], names: list[str], fonts: Fonts) -> None:
     labels = [
         _visible(piece, fonts, name).lstrip("␣") or "␣"
@@ -210,7 +275,7 @@ def _token_axis(axes: Axes, pieces: list[str], names: list[str], fonts: Fonts) -
     axes.tick_params(length=0, colors=FAINT, labelcolor=INK)
 
 
-def _memory(figure: Figure, explanation: Explanation) -> None:
+def _memory(figure: Figure, explanation: Explanation, _: Fonts) -> None:
     found = explanation.memory
     if found is None:
         return
@@ -229,7 +294,7 @@ def _memory(figure: Figure, explanation: Explanation) -> None:
     _plain(axes, "Effective memory (broken line: the whole text before)")
 
 
-def _calibration(figure: Figure, explanation: Explanation) -> None:
+def _calibration(figure: Figure, explanation: Explanation, _: Fonts) -> None:
     found = explanation.calibration
     figure.set_size_inches(5, 4.6)
     axes = figure.subplots()

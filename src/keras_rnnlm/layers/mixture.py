@@ -29,14 +29,14 @@ class MixtureOutput(keras.layers.Layer):
         vocabulary_size: V.
         mixtures: K, the number of softmaxes.
         tied: whether the matrix comes with the call.
-        dropout: rate of locked dropout on the latent vectors, in `cross_entropy` for
-            training.
+        dropout: rate of locked dropout on the latent vectors in training.
         seed: seed of its masks; None draws one.
         **options: those of `keras.layers.Layer`.
 
     Call arguments:
         hidden: (..., D).
         embeddings: (V, E), if tied.
+        training: whether latent vectors are dropped.
 
     Returns:
         Log-probabilities (..., V) in float32 or better, which sum to one.
@@ -94,9 +94,11 @@ class MixtureOutput(keras.layers.Layer):
             self.kernel = add("kernel", latent, self.vocabulary_size)
         self.bias = add("bias", self.vocabulary_size, initializer="zeros")
 
-    def call(self, hidden: Array, embeddings: Array = None) -> Array:
+    def call(
+        self, hidden: Array, embeddings: Array = None, training: bool = False
+    ) -> Array:
         """See the class."""
-        latent, log_priors = self._latent(hidden)
+        latent, log_priors = self._latent(hidden, training)
         if self.tied:
             matrix = ops.transpose(ops.cast(embeddings, self.compute_dtype))
         else:
@@ -160,7 +162,9 @@ class MixtureOutput(keras.layers.Layer):
         """(..., V)."""
         return (*hidden_shape[:-1], self.vocabulary_size)
 
-    def compute_output_spec(self, hidden: Any, embeddings: Any = None) -> Any:
+    def compute_output_spec(
+        self, hidden: Any, embeddings: Any = None, training: bool = False
+    ) -> Any:
         """See `keras.layers.Layer`; the type is float32 under 16-bit policies."""
         return keras.KerasTensor(
             self.compute_output_shape(hidden.shape),

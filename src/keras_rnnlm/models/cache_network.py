@@ -144,9 +144,10 @@ class CacheNetwork:
         total = ops.sum(terms, axis=-1, keepdims=True)
         shares = terms / ops.maximum(total, 1e-30)
         cached = self._by_word(shares, ops.cast(words, "int32"))
-        own = ops.exp(self.network.log_probabilities(vectors))
+        own = self.network.log_probabilities(vectors)
         part = ops.where(total > 0, self.weight, 0.0)
-        return ops.log((1.0 - part) * own + part * cached)
+        # In logarithms: float32 has no probability below e^-103, the model has.
+        return ops.logaddexp(ops.log1p(-part) + own, ops.log(part * cached))
 
     def _by_word(self, shares: Any, words: Any) -> Any:
         """Sum shares (B, T, W) of places by the word in each, 0 for none: (B, T, V)."""

@@ -9,6 +9,7 @@ from keras import ops
 from keras_rnnlm.data.vectors import WordVectors
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers.kernels.one_pass import Outcome
+from keras_rnnlm.layers.mixture import MixtureOutput
 from keras_rnnlm.layers.word_ranks import WordRanks
 from keras_rnnlm.models.carried_state import State
 from keras_rnnlm.models.stream_training import StreamTraining
@@ -173,11 +174,17 @@ class CausalLM(StreamTraining):
         if isinstance(self.output_layer, WordRanks):
             self.output_layer.rank_words(np.asarray(counts))
 
-    def logits(self, hidden: Any) -> Any:
+    def logits(self, hidden: Any, training: bool = False) -> Any:
         """Return float32 logits (batch, time, vocabulary) of hidden vectors.
 
         Those of an `adaptive` output or a `mixture` are log-probabilities.
+
+        Args:
+            hidden: (batch, time, width).
+            training: Whether a mixture drops of its latent vectors, as in training.
         """
+        if training and isinstance(self.output_layer, MixtureOutput):
+            return self.output_layer(hidden, *self._matrix(), training=True)
         return self.output_layer(hidden, *self._matrix())
 
     def log_probabilities(self, hidden: Any) -> Any:

@@ -98,13 +98,18 @@ def output_weights(
         latent = embedding if tied and embedding is not None else width
         own = 0 if tied else latent * vocabulary_size
         return vocabulary_size + own + count * (width + (width + 1) * latent)
+    ranks = kept_ranks(kind, vocabulary_size)
     if kind != "adaptive":
-        order = 2 * vocabulary_size if kind == "sampled" else 0
-        return vocabulary_size + order + (0 if tied else width * vocabulary_size)
+        return vocabulary_size + ranks + (0 if tied else width * vocabulary_size)
     chosen = default_cutoffs(vocabulary_size) if cutoffs is None else cutoffs
-    total = (width + 1) * (int(chosen[0]) + len(chosen)) + 2 * vocabulary_size
+    total = (width + 1) * (int(chosen[0]) + len(chosen)) + ranks
     bounds = (*(int(cutoff) for cutoff in chosen), vocabulary_size)
     for i, (begin, end) in enumerate(pairwise(bounds)):
         narrow = max(1, width // 4 ** (i + 1))
         total += width * narrow + (narrow + 1) * (end - begin)
     return total
+
+
+def kept_ranks(kind: str, vocabulary_size: int) -> int:
+    """Return how many of the numbers an output layer keeps are ranks of words."""
+    return 2 * vocabulary_size if kind in ("adaptive", "sampled") else 0

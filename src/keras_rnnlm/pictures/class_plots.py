@@ -35,7 +35,7 @@ def classes_plot(
         models: Classes of each model by its name. Models with other vocabularies may
             have other classes; they are joined in the order of their first model.
         path: The PNG file to write.
-        fonts: For names and examples.
+        fonts: For title, names, examples and label.
         title: Of the picture.
         label: Of the classes.
         unit: What a prediction is of, such as `word`.
@@ -87,7 +87,7 @@ def classes_plot(
         for name in order
     ]
     axes.set_xticks(range(len(order)), ticks, fontsize=7.5)
-    axes.set_xlabel(label, color=INK)
+    axes.set_xlabel(fonts.label(label), color=INK)
     axes.set_ylabel(f"perplexity per {unit}", color=INK)
     if len(models) > 1:
         axes.legend(loc="best", frameon=False, labelcolor=INK)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_rnnlm.errors import FolderError, InputError
+from keras_rnnlm.models.ensemble_folder import is_ensemble, member_folders
 
 LOG, REPORT = "training.jsonl", "report.json"
 COMPARISON, SEARCH = "comparison.json", "tune.json"
@@ -51,14 +52,28 @@ class Series:
     kind: str = "line"
 
 
+def with_members(paths: Iterable[Path]) -> list[Path]:
+    """Return paths, with its members in the place of an ensemble.
+
+    Raises:
+        FolderError: The list of an ensemble's members is damaged.
+    """
+    found: list[Path] = []
+    for path in paths:
+        found += member_folders(path) if is_ensemble(path) else [path]
+    return found
+
+
 def read_runs(paths: Iterable[Path]) -> list[Run]:
-    """Return the runs that paths stand for; those of a comparison or search in it.
+    """Return the runs that paths stand for.
+
+    A comparison or a search stands for those in it, an ensemble for its members.
 
     Raises:
         FolderError: A path has no log of a run, or the log is damaged.
     """
     folders: list[Path] = []
-    for path in paths:
+    for path in with_members(paths):
         if (path / COMPARISON).is_file():
             folders += [path / name for name in _finals_of_comparison(path)]
         elif (path / SEARCH).is_file():
@@ -69,7 +84,7 @@ def read_runs(paths: Iterable[Path]) -> list[Run]:
     if missing:
         raise FolderError(
             f"'{missing[0]}' has no {LOG}: expected the folder of a run of `rnnlm "
-            "train`, of a comparison or of a search."
+            "train`, of an ensemble, of a comparison or of a search."
         )
     names = different_names(folders)
     return [
@@ -79,7 +94,7 @@ def read_runs(paths: Iterable[Path]) -> list[Run]:
 
 
 def time_series(paths: Iterable[Path]) -> list[Series]:
-    """Return perplexity over time of runs, comparisons and searches.
+    """Return perplexity over time of runs, ensembles, comparisons and searches.
 
     Raises:
         FolderError: A path is none of these, or damaged.

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_rnnlm.errors import InputError
+from keras_rnnlm.errors import InputError, ProbabilityError
 
 
 def check_ids(vocabulary_size: int, *arrays: NDArray[np.integer]) -> None:
@@ -27,10 +27,10 @@ def check_nats(nats: NDArray[np.floating]) -> None:
     """Refuse what no probability gives.
 
     Raises:
-        InputError: If a value is not a finite number.
+        ProbabilityError: If a value is not a finite number.
     """
     if not np.isfinite(nats).all():
-        raise InputError(
+        raise ProbabilityError(
             "Expected probabilities from the network, received values that are not "
             "numbers: its weights are damaged, or training went astray. Use an "
             "earlier checkpoint, or train with a lower learning rate."

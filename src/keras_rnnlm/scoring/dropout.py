@@ -147,5 +147,5 @@ def _dropped_chunk(
 ) -> tuple[Any, Any, Any]:
     """Score a segment with dropout; this runs inside the compiled function."""
     hidden, state = network.hidden(inputs, state, training=True)
-    nats = tempered_nats(network, hidden, targets, temperatures)
+    nats = tempered_nats(network, hidden, targets, temperatures, training=True)
     return nats[:, 0], hidden[0], state

@@ -19,6 +19,7 @@ from keras_rnnlm.scoring.additions import CACHE_WEIGHT
 from keras_rnnlm.scoring.cache import CacheSettings
 from keras_rnnlm.scoring.gradient_scale import GradientScale
 from keras_rnnlm.scoring.learning import DynamicSettings, make_learner
+from keras_rnnlm.scoring.tuned import Tuned
 from keras_rnnlm.scoring.tuned_evaluation import TunedEvaluation
 
 
@@ -90,7 +91,9 @@ class AfterExample(TunedEvaluation):
         """Return this model after it has learnt from reading an example once.
 
         One-shot adaptation by dynamic evaluation: the weights stay as the example left
-        them. `rnnlm adapt` is for more text than one reading.
+        them. `rnnlm adapt` is for more text than one reading. Single additions of
+        `evaluate_additions` keep the settings that `tune_evaluation` found; the whole
+        system was fitted to other weights and is refused.
 
         Args:
             example: A line or more, in the order in which it is to be read.
@@ -105,13 +108,13 @@ class AfterExample(TunedEvaluation):
             >>> lm.learn_from("To be, or not to be").generate("to", seed=1)
         """
         network, ids = self._rnnlm("learn"), self._read_example(example)
-        tuned = self.tuned
+        tuned = self._settings()
         if settings is None:
             stored = [line.dynamic for line in (tuned.lines if tuned else [])]
             settings = next((d for d in reversed(stored) if d), DynamicSettings())
         scale = tuned.scale if tuned is not None else None
         changed = learnt(network, ids, settings, scale)
-        return self._made(changed)
+        return self._made(changed, tuned)
 
     def with_cache(
         self,
@@ -134,14 +137,14 @@ class AfterExample(TunedEvaluation):
             InputError: After `quantize`.
             ConfigError: For a weight that is not between 0 and 1.
         """
-        network, tuned = self._rnnlm("have a cache"), self.tuned
+        network, tuned = self._rnnlm("have a cache"), self._settings()
         if cache is None:
             stored = [line.cache for line in (tuned.lines if tuned else [])]
             cache = next((c for c in reversed(stored) if c), CacheSettings())
         joined = CacheNetwork(network, cache.window, cache.theta, weight)
         if example:
             joined = joined.after(self._read_example(example))
-        return self._made(joined)
+        return self._made(joined, tuned)
 
     def _read_example(self, example: str) -> NDArray[np.int32]:
         """Return the tokens of an example behind what a text begins behind."""
@@ -150,8 +153,9 @@ class AfterExample(TunedEvaluation):
         begun = [] if start is None else [start]
         return np.concatenate([np.asarray(begun, np.int32), ids])
 
-    def _made(self, network: CausalLM | CacheNetwork) -> Self:
+    def _made(self, network: CausalLM | CacheNetwork, tuned: Tuned | None) -> Self:
         """Return another model with this one's tokenizer and protocol."""
         made: Any = type(self)
         result: Self = made(network, self.tokenizer, self.protocol)
+        result._origin = tuned
         return result

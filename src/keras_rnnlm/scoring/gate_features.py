@@ -16,8 +16,8 @@ from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.models.compiled import compiled_once
 from keras_rnnlm.scoring.checks import check_ids
 from keras_rnnlm.scoring.experts import Floats
+from keras_rnnlm.scoring.layout import LOGITS_BYTES, STEPS
 from keras_rnnlm.scoring.protocols import Protocol, segments
-from keras_rnnlm.scoring.scorer import LOGITS_BYTES, STEPS
 
 SEED = 1  # of the projection, which has to be the same for validation and test
 

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from keras_rnnlm.layers.kernels.softmax import Softmax, choose
 from keras_rnnlm.models.compiled import compiled_once
 from keras_rnnlm.scoring.checks import check_ids, check_nats
+from keras_rnnlm.scoring.layout import LOGITS_BYTES
 from keras_rnnlm.scoring.prefix_tree import PrefixTree
-from keras_rnnlm.scoring.scorer import LOGITS_BYTES
 
 Ids = NDArray[np.integer]
 Nats = NDArray[np.float32]

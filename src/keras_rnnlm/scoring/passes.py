@@ -13,7 +13,7 @@ predictions that `scorer.score_segments` scores.
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -27,8 +27,9 @@ from keras_rnnlm.models.compiled import compiled_once
 from keras_rnnlm.models.packed import PackedNetwork
 from keras_rnnlm.scoring.cache import CacheBank, CacheSettings
 from keras_rnnlm.scoring.checks import check_ids, check_nats
+from keras_rnnlm.scoring.layout import LOGITS_BYTES, STEPS
 from keras_rnnlm.scoring.protocols import Protocol, segments
-from keras_rnnlm.scoring.scorer import LOGITS_BYTES, STEPS, Progress
+from keras_rnnlm.scoring.scorer import Progress
 from keras_rnnlm.scoring.temperature import checked_temperatures, tempered_nats
 
 Ids = NDArray[np.int32]
@@ -147,6 +148,10 @@ class PassScores:
     caches: Floats
     seconds: float
     cache_seconds: float
+
+    def first(self, most: int) -> "PassScores":
+        """Return what was found of the first predictions."""
+        return replace(self, nats=self.nats[:, :most], caches=self.caches[:, :most])
 
 
 def run_pass(

@@ -1,13 +1,12 @@
 """The negative log-likelihood of every token of many segments, side by side.
 
-Segments are laid into the rows of a batch, longest first. Each call of the network
-takes the next few tokens of every row and the state the row had before; a row whose
-segment has ended is given the next waiting one, with a zero state. So nothing is padded
-but the last call of each segment, and that padding comes after all that counts. Calls
-have a few constant shapes, since each shape is compiled once.
+Segments are laid into the rows of a batch (`layout`). Each call of the network takes
+the next few tokens of every row and the state the row had before, a zero state where a
+segment begins. So nothing is padded but the last call of each segment, and that padding
+comes after all that counts.
 
 Only (rows, steps) arrays come back from a call: the logits stay inside, and the number
-of steps is chosen so that they stay below `LOGITS_BYTES`.
+of steps is chosen so that they stay below `layout.LOGITS_BYTES`.
 """
 
 from collections.abc import Callable
@@ -22,17 +21,7 @@ from numpy.typing import NDArray
 from keras_rnnlm.models.compiled import compiled_once
 from keras_rnnlm.models.packed import PackedNetwork
 from keras_rnnlm.scoring.checks import check_ids, check_nats
-
-BATCH_SIZE = 64
-STEPS = (8, 32, 128, 512)
-LOGITS_BYTES = 128 << 20
-# Bounds the gates of the recurrent layers as LOGITS_BYTES bounds the output layer.
-POSITIONS = 8192
-
-# A call costs about as much as this many positions, whatever its shape.
-_CALL_COST = 32
-# Fewer rows are another shape to compile: worth it only for this much left to do.
-_LONG = 4096
+from keras_rnnlm.scoring.layout import BATCH_SIZE, Layout
 
 Progress = Callable[[int, int], None]
 
@@ -90,7 +79,10 @@ def score_segments(
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     total = int(offsets[-1])
     nats, correct = np.empty(total, np.float32), np.empty(total, np.bool_)
-    batch = _Batch(network, starts, lengths, offsets, batch_size or BATCH_SIZE)
+    layout = Layout(
+        starts, lengths, offsets, network.vocabulary_size, batch_size or BATCH_SIZE
+    )
+    batch = _Batch(network, layout)
     done = 0
     while batch.fill():
         places, chunk_nats, chunk_correct = batch.advance(ids)
@@ -102,107 +94,54 @@ def score_segments(
     return SegmentScores(nats, correct, offsets)
 
 
-def positions_of_call(vocabulary_size: int) -> int:
-    """Return how many positions a call may have, rows times steps."""
-    return min(POSITIONS, LOGITS_BYTES // (4 * vocabulary_size))
-
-
 class _Batch:
-    """Rows that work through a queue of segments, longest first."""
+    """The network on the rows of a layout, and the state of each row."""
 
-    def __init__(
-        self,
-        network: keras.Model,
-        starts: NDArray[np.int64],
-        lengths: NDArray[np.int64],
-        offsets: NDArray[np.int64],
-        batch_size: int,
-    ) -> None:
-        """Lay out empty rows; `fill` gives them segments."""
-        self._starts, self._lengths, self._offsets = starts, lengths, offsets
-        queue = np.argsort(-lengths, kind="stable")
-        self._queue = queue[: np.count_nonzero(lengths)]
+    def __init__(self, network: keras.Model, layout: Layout) -> None:
+        """Begin with zero states."""
         self._vocabulary_size = network.vocabulary_size
-        self._positions = positions_of_call(self._vocabulary_size)
-        widest = max(1, self._positions // STEPS[0])
-        rows = min(batch_size, widest, _round_up(len(self._queue)))
+        self._layout = layout
         if isinstance(network, PackedNetwork):
             self._chunk: Callable[..., Any] = network.score_chunk
         else:
             self._chunk = compiled_once(network, _score_chunk)
         self._state = keras.tree.map_structure(
-            ops.convert_to_numpy, network.initial_state(rows)
+            ops.convert_to_numpy, network.initial_state(layout.rows)
         )
-        self._position = np.ones(rows, np.int64)  # next target, in ids
-        self._place = np.zeros(rows, np.int64)  # next target, in the result
-        self._left = np.zeros(rows, np.int64)  # targets left of the row's segment
-        self._fresh = np.ones(rows, np.bool_)  # whether the state starts from zero
 
     def fill(self) -> bool:
         """Give waiting segments to rows that have ended; false when all is done."""
-        free = np.flatnonzero(self._left == 0)
-        taken, self._queue = self._queue[: len(free)], self._queue[len(free) :]
-        rows = free[: len(taken)]
-        self._position[rows] = self._starts[taken]
-        self._place[rows] = self._offsets[taken]
-        self._left[rows] = self._lengths[taken]
-        self._fresh[rows] = True
-        if not self._left.any():
+        if not self._layout.fill():
             return False
-        self._drop_idle_rows()
+        kept = self._layout.narrow()
+        if kept is not None:
+            self._state = keras.tree.map_structure(
+                lambda value: ops.convert_to_numpy(value)[kept], self._state
+            )
         return True
 
     def advance(
         self, ids: NDArray[np.integer]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
         """Score the next targets of every row; return (places, nats, correct)."""
-        step = np.arange(self._steps())
-        counted = step < self._left[:, None]  # (rows, steps)
-        at = np.where(counted, self._position[:, None] + step, 1)
+        layout = self._layout
+        steps = layout.steps()
+        step = np.arange(steps)
+        counted = step < layout.left[:, None]  # (rows, steps)
+        at = np.where(counted, layout.position[:, None] + step, 1)
         inputs = np.where(counted, ids[at - 1], 0).astype(np.int32)
         targets = np.where(counted, ids[at], 0).astype(np.int32)
         check_ids(self._vocabulary_size, inputs, targets)
         nats, correct, self._state = self._chunk(
-            inputs, targets, self._fresh.copy(), self._state
+            inputs, targets, layout.fresh.copy(), self._state
         )
-        places = (self._place[:, None] + step)[counted]
-        taken = counted.sum(axis=1)
-        self._position += taken
-        self._place += taken
-        self._left -= taken
-        self._fresh[:] = False
+        places = (layout.place[:, None] + step)[counted]
+        layout.take(steps)
         return (
             places,
             ops.convert_to_numpy(nats)[counted],
             ops.convert_to_numpy(correct)[counted],
         )
-
-    def _steps(self) -> int:
-        """Choose the number of steps that wastes least: most targets for the work."""
-        rows = len(self._left)
-        within = [s for s in STEPS if s * rows <= self._positions] or [STEPS[0]]
-        return max(
-            within,
-            key=lambda s: np.minimum(self._left, s).sum() / (rows * s + _CALL_COST),
-        )
-
-    def _drop_idle_rows(self) -> None:
-        """Narrow the batch once most rows have nothing left and others have much."""
-        busy = np.flatnonzero(self._left)
-        if len(busy) * 4 > len(self._left) or int(self._left.max()) < _LONG:
-            return
-        idle = np.flatnonzero(self._left == 0)
-        kept = np.append(busy, idle)[: _round_up(len(busy))]
-        for name in ("_position", "_place", "_left", "_fresh"):
-            setattr(self, name, getattr(self, name)[kept])
-        self._state = keras.tree.map_structure(
-            lambda value: ops.convert_to_numpy(value)[kept], self._state
-        )
-
-
-def _round_up(rows: int) -> int:
-    """Return the next power of two, so that few batch sizes are ever compiled."""
-    return 1 << max(rows - 1, 0).bit_length()
 
 
 def _score_chunk(

@@ -83,7 +83,8 @@ def search(
         progress: Called with what is computed, and the numbers of predictions done and
             of all.
         least_speed: Predictions a second that dynamic evaluation has to make: segments
-            too short for that are not tried, unless all are.
+            too short for that are not tried, unless all are. All passes of dropout
+            have to be twice as quick: there are fewer of them if need be.
 
     Raises:
         InputError: If the text has nothing to predict.
@@ -123,12 +124,14 @@ class _Search:
         """Search; see the module."""
         self._total = self._within(0.2 * self._seconds)
         static = self._pass(None, GRID, self._total, self._caches)
-        plain = _line_of(static, self._total)
+        plain = _plain_line(static, self._total)
         found = self._dynamic(static)
         line, scores = found or (plain, static)
+        passes = self._affordable_passes()
+        scores = scores.first(self._mixable(line, scores.nats.shape[1], passes))
         most = scores.nats.shape[1]
         mixtures = MixtureSearch(
-            self._sources, self._text, line, scores, self._passes, self._progress
+            self._sources, self._text, line, scores, passes, self._progress
         )
         mixtures.run(self._caches)
         ladder = [plain, *mixtures.lines] if found else mixtures.lines
@@ -146,7 +149,8 @@ class _Search:
                 "text_sha256": self._text.sha256,
                 "predictions": self._total,
                 "static_speed": self._static_speed,
-                "predictions_with_dynamic": most if found else 0,
+                "predictions_compared": most,
+                "dropout_passes": passes,
                 "seconds": round(time.monotonic() - self._begun, 1),
                 "losses": losses,
                 "trials": self._trials,
@@ -322,8 +326,46 @@ class _Search:
         used = max(int(trial["predictions"]) for trial in self._trials)
         return min(max(most, math.ceil(used / (1 - HELD_OUT))), self._total)
 
+    def _affordable_passes(self) -> int:
+        """Return how many passes of dropout the text that is reported has time for."""
+        if not self._least_speed:
+            return self._passes
+        most = int(0.5 * self._static_speed / self._least_speed)
+        if most < self._passes:
+            _log.info("There is time for %d passes of dropout.", most)
+        return min(most, self._passes)
+
+    def _mixable(self, line: Line, most: int, passes: int) -> int:
+        """Return how many of `most` predictions other experts can be asked for.
+
+        Args:
+            line: The network's own, as which members read as well.
+            most: Predictions that the network has made.
+            passes: Of dropout.
+        """
+        each = passes / self._static_speed
+        if self._sources.members:
+            speed = self._static_speed
+            if line.dynamic is not None:
+                speed = self._speed(line.dynamic)
+            each += len(self._sources.members) / speed
+        if not each:
+            return most
+        return min(most, max(LEAST, int(self._left() / each)))
+
     def _left(self) -> float:
         return max(self._seconds - (time.monotonic() - self._begun), 0.0)
+
+
+def _plain_line(scores: PassScores, most: int) -> Line:
+    """Return the line of the network as it stands: at a temperature, if that holds."""
+    cut = cut_of(most)
+    as_it_is = Line("temperature", 1.0)
+    gains = _logs(scores, _line_of(scores, cut), most) - _logs(scores, as_it_is, most)
+    if holds(gains[cut:]):
+        return _line_of(scores, most)
+    _log.info("A temperature did not help on the validation text.")
+    return as_it_is
 
 
 def _line_of(

@@ -40,7 +40,11 @@ def checked_temperatures(temperatures: Sequence[float]) -> tuple[float, ...]:
 
 
 def tempered_nats(
-    network: keras.Model, hidden: Any, targets: Any, temperatures: Any
+    network: keras.Model,
+    hidden: Any,
+    targets: Any,
+    temperatures: Any,
+    training: bool = False,
 ) -> Any:
     """Return the nats of targets at several temperatures, from one product.
 
@@ -49,11 +53,12 @@ def tempered_nats(
         hidden: (B, T, D).
         targets: int32 (B, T).
         temperatures: float32 (K,).
+        training: Whether an output layer with dropout drops.
 
     Returns:
         Negative natural-log probabilities (K, B, T), float32.
     """
-    logits = network.logits(hidden)
+    logits = network.logits(hidden, training=training)
     # Subtracted first: beside a logit of 1e4, float32 would round nats to 1e-3.
     shifted = logits - ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True))
     places = ops.expand_dims(targets, -1)

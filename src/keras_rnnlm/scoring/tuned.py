@@ -8,7 +8,7 @@ weights. Beside the model, in its folder, lie
 |------------------------------|---------------------------------------------------|
 | `evaluation.json`            | the lines, how they were found, hash of the weights |
 | `gradient-scale.safetensors` | RMS of gradients, where a line learns scaled      |
-| `ngram.arpa`                 | the n-gram model, where a line mixes one in       |
+| `ngram.arpa`                 | the n-gram model, where one was given             |
 
 all of them covered by `manifest.json`. A folder without them is as good as before.
 """

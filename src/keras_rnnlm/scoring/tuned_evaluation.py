@@ -45,6 +45,7 @@ class TunedEvaluation(ABC):
         """Begin without settings."""
         self._tuned: Tuned | None = None
         self._folder: Path | None = None  # where settings lie that were not read yet
+        self._origin: Tuned | None = None  # settings of the model it was made of
 
     @abstractmethod
     def _rnnlm(self, verb: str) -> CausalLM:
@@ -93,7 +94,8 @@ class TunedEvaluation(ABC):
 
         Raises:
             InputError: If the text cannot be read, the models of an ensemble have
-                different tokenizers, or something is asked for that the model lacks.
+                different tokenizers, or something is asked for that the model lacks;
+                for `system` after an example.
             ConfigError: For settings out of their range.
 
         Example:
@@ -101,11 +103,14 @@ class TunedEvaluation(ABC):
             ...     print(line.line.name, line.perplexity, line.seconds)
         """
         sources = self._sources(ensemble, ngram)
+        tuned = self._settings()
         if system:
-            lines = system_lines(self.tuned)
+            if self._origin is not None:
+                raise _of_other_weights()
+            lines = system_lines(tuned)
             _check_members(sources, lines)
-            if ngram is None and self.tuned is not None:
-                sources = dataclasses.replace(sources, ngram=self.tuned.ngram)
+            if ngram is None and tuned is not None:
+                sources = dataclasses.replace(sources, ngram=tuned.ngram)
         else:
             asked = Additions(
                 temperature,
@@ -116,7 +121,7 @@ class TunedEvaluation(ABC):
                 ngram is not None,
                 weights or {},
             )
-            lines = make_lines(asked, self.tuned)
+            lines = make_lines(asked, tuned)
         if static:
             lines.insert(0, Line("static"))
         return evaluate_lines(sources, self._encoded(text, encoding), lines, progress)
@@ -136,7 +141,7 @@ class TunedEvaluation(ABC):
 
     @tuned.setter
     def tuned(self, tuned: Tuned | None) -> None:
-        self._tuned, self._folder = tuned, None
+        self._tuned, self._folder, self._origin = tuned, None, None
 
     def tune_evaluation(
         self,
@@ -219,10 +224,31 @@ class TunedEvaluation(ABC):
         for i, other in enumerate(ensemble, 1):
             check_tokenizers(self.tokenizer, other.tokenizer, f"member {i}")
         members = tuple(
-            Member(other._rnnlm("join an ensemble"), other.tuned) for other in ensemble
+            Member(other._rnnlm("join an ensemble"), other._settings())
+            for other in ensemble
         )
-        scale = self.tuned.scale if self.tuned is not None else None
+        tuned = self._settings()
+        scale = tuned.scale if tuned is not None else None
         return Sources(self._rnnlm("add to"), scale, ngram, members)
+
+    def _settings(self) -> Tuned | None:
+        """Return the settings that single additions take, or None.
+
+        After an example they are those of the model before it. How it learns, what a
+        cache remembers and the scale of gradients fit it still, since dynamic
+        evaluation itself keeps them while weights change.
+        """
+        return self._origin or self.tuned
+
+
+def _of_other_weights() -> InputError:
+    return InputError(
+        "Expected a model as its settings were searched for, received one after an "
+        "example, whose weights are others: the whole system was fitted to those "
+        "before. Leave the system or the example out, or call this model's "
+        "`tune_evaluation`; single additions (`dynamic`, `cache` and so on) go with an "
+        "example."
+    )
 
 
 def _check_members(sources: Sources, lines: Sequence[Line]) -> None:

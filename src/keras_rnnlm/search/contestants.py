@@ -38,8 +38,8 @@ _ADAM: Mapping[str, Any] = MappingProxyType(
         "clip_norm": 1.0,
     }
 )
-"""For the same cells where the recipe has plain SGD, whose rate of 20 suits LSTM, GRU
-and SimpleRNN."""
+"""For cells with which plain SGD at a recipe's rate of 20 hardly learns: those whose
+gates see their input alone, and with a rate of its own the one without gates."""
 
 _RESERVED = MappingProxyType(
     {
@@ -224,8 +224,12 @@ def _default_values(name: str, network: str, tokenizer: str) -> dict[str, Any]:
         return values
     if rules.is_parallel(name):
         values["layers"] = max(rules.PARALLEL_LAYERS, values.get("layers", 1))
-        if values.get("optimizer") == "sgd":
-            values |= _ADAM
+    if values.get("optimizer") == "sgd" and (
+        name == rules.PLAIN or rules.is_parallel(name)
+    ):
+        values |= _ADAM
+        if name == rules.PLAIN:
+            values["learning_rate"] = rules.PLAIN_RATE
     return values
 
 

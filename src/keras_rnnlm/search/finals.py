@@ -21,6 +21,7 @@ from keras_rnnlm.search.space import settings_at
 from keras_rnnlm.search.tune_corpus import FOLDER
 from keras_rnnlm.search.tune_folder import FINAL, TuneFolder
 from keras_rnnlm.search.tune_plan import BEST
+from keras_rnnlm.training.run_folder import REPORT
 from keras_rnnlm.training.signals import SignalFlag
 
 _TICK = 0.25  # seconds
@@ -76,6 +77,22 @@ def contestants(folder: TuneFolder, point: Mapping[str, Any]) -> dict[str, Setti
     }
 
 
+def runs_left(folder: TuneFolder) -> int:
+    """Return how many final runs may still have to be trained.
+
+    One is for the best, which nobody knows yet. Rivals have had theirs where a search
+    that came to its end is gone on with; those with the same settings share one.
+    """
+    plan, root = folder.plan, folder.path / FINAL
+    finals: dict[str, Settings] = {}
+    for name, rival in plan.rivals.items():
+        settings = plan.final_settings(rival)
+        if settings not in finals.values():
+            finals[name] = settings
+    places = (_place(root, name, settings) for name, settings in finals.items())
+    return 1 + sum(not (place / REPORT).is_file() for place in places)
+
+
 def run_finals(
     folder: TuneFolder,
     point: Mapping[str, Any],
@@ -119,7 +136,7 @@ def _run(
     root = folder.path / FINAL
     root.mkdir(exist_ok=True)
     run = _place(root, name, settings)
-    report, failure = run / "report.json", tune_trial.failure_path(run)
+    report, failure = run / REPORT, tune_trial.failure_path(run)
     code: int | None = 0
     if not report.is_file():
         announcer.final(name)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from keras_rnnlm import cell_registry
+from keras_rnnlm.config import Settings
 
 T = TypeVar("T")
 
@@ -18,8 +19,8 @@ FEW = 1000
 """Most token ids of a text with few."""
 WIDTHS = (32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1280, 1536)
 TOKENS_PER_SQUARE = {"few": 12.0, "many": 40.0}
-"""Tokens seen in training for each element of a units x units matrix, where the sweeps
-had their lowest loss."""
+"""Tokens seen in training for each element of a units x units matrix: between those at
+which the sweeps of three texts had their lowest loss."""
 SQUARE_PER_TOKEN = 3.0
 """Most such elements for each token of a text: wider was not tried."""
 SAMPLED = 5000
@@ -34,9 +35,17 @@ _ADAM = {
     "schedule": "cosine",
     "warmup": 0.05,
 }
+CLIPPED = 0.25
+"""Norm at which gradients were clipped where plain SGD was swept."""
+_MOST_CLIPPED = 1.0
+"""Norm up to which plain SGD is suggested: it needs clipping."""
+_LEAST_RATE = 0.1
+"""Rate from which on plain SGD is suggested where a rate is given."""
+_UNCLIPPED_RATE = 1.0
+"""Of plain SGD without clipping, as most papers begin with; not swept."""
 _SGD = {
     "optimizer": "sgd",
-    "clip_norm": 0.25,
+    "clip_norm": CLIPPED,
     "schedule": "linear",
     "warmup": 0.02,
 }
@@ -66,7 +75,10 @@ def base(vocabulary_size: int, kind: str, fixed: Mapping[str, Any]) -> dict[str,
     few = kind_of(vocabulary_size) == "few"
     cell = fixed.get("cell", "lstm")
     gated = cell != PLAIN and not is_parallel(cell)
-    usual = "sgd" if gated and kind != "char" else "adam"
+    clipped = 0 < fixed.get("clip_norm", CLIPPED) <= _MOST_CLIPPED
+    fast = fixed.get("learning_rate", GRU_RATE) >= _LEAST_RATE
+    able = gated and clipped and fast
+    usual = "sgd" if able and kind != "char" else "adam"
     chosen = (fixed.get("optimizer") or usual).lower()
     settings: dict[str, Any] = dict(_SGD if chosen == "sgd" else _ADAM)
     if chosen not in ("sgd", "adam", "adamw"):
@@ -154,56 +166,34 @@ def cell(vocabulary_size: int, rate: float = 0.0) -> str:
     return "lstm" if few or rate > GRU_RATE else "gru"
 
 
-CELL_REASONS = {
-    "lstm": "On an alphabet the LSTM was ahead in runs of three minutes; on words it "
-    "bears higher rates.",
-    "gru": "On words and Chinese characters the GRU, at rates of its own, was 8 to 9% "
-    "ahead of the LSTM in runs of up to three minutes.",
-}
-
-
-def learning_rate(
-    vocabulary_size: int, width: int, optimizer: str, cell: str, updates: float
-) -> float:
-    """Return the peak learning rate.
+def learning_rate(vocabulary_size: int, settings: Settings, updates: float) -> float:
+    """Return the peak learning rate, to two digits.
 
     Args:
         vocabulary_size: Number of token ids.
-        width: Number of units.
-        optimizer: `sgd` or `adam`.
-        cell: Name of the cell; with SGD those like an LSTM have a rate of their own.
+        settings: All others; with SGD cells like an LSTM have a rate of their own.
         updates: Of all training.
     """
-    if optimizer == "sgd":
-        return 60.0 if cell in AT_60 else GRU_RATE
+    if settings.optimizer.lower() == "sgd":
+        return _rate_of_sgd(settings)
     if kind_of(vocabulary_size) == "many":
-        if cell == PLAIN:
+        if settings.cell == PLAIN:
             return PLAIN_RATE
         # 0.016 was best of some 1,800 updates, 0.004 of 9,000.
         return float(f"{min(max(32 / max(updates, 1), 0.002), 0.016):.2g}")
-    rate = 0.006 * math.sqrt(512 / width)
+    rate = 0.006 * math.sqrt(512 / settings.units)
     return round(min(max(rate, 0.003), 0.012), 4)
 
 
-def rate_reason(vocabulary_size: int, optimizer: str, cell: str) -> str:
-    """Return why `learning_rate` is what it is.
-
-    Args:
-        vocabulary_size: Number of token ids.
-        optimizer: `sgd` or `adam`.
-        cell: Name of the cell.
-    """
-    if optimizer == "sgd" and cell == "gru":
-        return "At 20 the GRU ended best; at an LSTM's 60 it learned next to nothing."
-    if optimizer == "sgd" and cell not in AT_60:
-        return "At 20, the rate of the recipe word: this cell's own was not measured."
-    if optimizer == "sgd":
-        return "The highest rate that ended well in the sweeps, whatever the width."
-    if kind_of(vocabulary_size) == "many" and cell == PLAIN:
-        return "With Adam at 0.004 it learned in a minute; with SGD it hardly did."
-    if kind_of(vocabulary_size) == "many":
-        return "The more updates, the lower the rate that ended best in the sweeps."
-    return "In the sweeps rates from 0.003 to 0.012 ended near each other."
+def _rate_of_sgd(settings: Settings) -> float:
+    """Return the rate that makes the longest step as long as in the sweeps."""
+    rate = 60.0 if settings.cell in AT_60 else GRU_RATE
+    if not settings.clip_norm:
+        rate = _UNCLIPPED_RATE
+    else:
+        rate *= CLIPPED / settings.clip_norm
+    # With momentum a step is so many times as long.
+    return float(f"{rate * (1 - settings.momentum):.2g}")
 
 
 def rate_of_range_test(lowest: float, optimizer: str) -> float:

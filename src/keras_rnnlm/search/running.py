@@ -142,7 +142,7 @@ def run_network(
     if task.kind != FINAL:
         return _record(task, identity, **found), None
     check()
-    measured, blocks = _measured(result.language_model, given, check)
+    measured, blocks = _measured(result.language_model, given, report["test"], check)
     return _record(task, identity, **found, **measured), blocks
 
 
@@ -209,9 +209,19 @@ def _told(folder: Path) -> tuple[float | None, list[list[float]]]:
 
 
 def _measured(
-    model: LanguageModel, corpus: Corpus, check: Callable[..., None]
+    model: LanguageModel,
+    corpus: Corpus,
+    figures: dict[str, Any] | None,
+    check: Callable[..., None],
 ) -> tuple[dict[str, Any], Blocks]:
-    """Return speed and memory of generation, and the losses on the test text."""
+    """Return speed and memory of generation, and the losses on the test text.
+
+    Args:
+        model: Trained.
+        corpus: Holds the texts.
+        figures: The report of the test text, whose protocol is taken.
+        check: Called as it goes on; may raise to stop it.
+    """
     network: Any = model.network
     weight_bytes, state_bytes = network_memory(network)
     measured = {
@@ -220,9 +230,9 @@ def _measured(
         "state_bytes": state_bytes,
     }
     check()
-    if corpus.test is None:
+    if corpus.test is None or figures is None:
         return measured, None
-    nats = network_nats(network, corpus.test, model.protocol, check)
+    nats = network_nats(network, corpus.test, figures["protocol"], check)
     return measured, block_sums(nats)
 
 

@@ -8,6 +8,7 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.models.connections import input_widths
 from keras_rnnlm.models.networks import network_weights
+from keras_rnnlm.models.output_layers import kept_ranks
 from keras_rnnlm.network_settings import network_arguments
 
 MOST_UNITS = 1 << 17
@@ -40,6 +41,8 @@ def count_weights(
 ) -> int | None:
     """Return the exact number of weights of a network without building it.
 
+    The ranks of words, which an output layer keeps beside them, are none.
+
     Args:
         settings: Of the network.
         vocabulary_size: Number of token ids.
@@ -59,7 +62,10 @@ def count_weights(
         )
         if settings.tie_weights and settings.output != "mixture" and last != embedding:
             given["projection"] = embedding
-    return network_weights(settings.network, given)
+    count = network_weights(settings.network, given)
+    return (
+        None if count is None else count - kept_ranks(settings.output, vocabulary_size)
+    )
 
 
 def solve_units(

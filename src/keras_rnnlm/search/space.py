@@ -5,7 +5,7 @@ built around the recipe, so that the recipe itself is always a point of it.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, get_args, get_type_hints
 
 from keras_rnnlm.config import Settings
 from keras_rnnlm.errors import ConfigError, nearest
-from keras_rnnlm.setting_checks import OF_OUTPUT
+from keras_rnnlm.search import tune_conflicts
 from keras_rnnlm.setting_values import convert, parse_value
 
 _RESERVED = MappingProxyType(
@@ -87,7 +87,7 @@ class Choice:
 
     def __str__(self) -> str:
         """Return it as `--search` takes it."""
-        return ",".join(_word(value) for value in self.values)
+        return tune_conflicts.words(self.values)
 
 
 Dimension: TypeAlias = Range | Choice
@@ -117,7 +117,8 @@ def space_from_dict(values: Mapping[str, Any]) -> dict[str, Dimension]:
 def settings_at(base: Settings, point: Mapping[str, Any]) -> Settings:
     """Return settings with the values of a point.
 
-    What the settings have for another kind of output than the point's is left out.
+    What the settings have for another output, optimizer or mode than the point's is
+    left out.
 
     Raises:
         ConfigError: They cannot be together.
@@ -130,10 +131,7 @@ def settings_at(base: Settings, point: Mapping[str, Any]) -> Settings:
             changes[table] = {**known, name: value}
         else:
             changes[table] = value
-    if "output" in point:
-        others = [name for name, of in OF_OUTPUT.items() if of != point["output"]]
-        changes = {**dict.fromkeys(others), **changes}
-    return base.replace(**changes)
+    return base.replace(**{**tune_conflicts.left_out(point), **changes})
 
 
 def point_of(base: Settings, space: Space) -> dict[str, Any]:
@@ -146,15 +144,19 @@ def point_of(base: Settings, space: Space) -> dict[str, Any]:
     return point
 
 
-def parse_search(items: Iterable[str], base: Settings) -> dict[str, Dimension]:
+def parse_search(
+    items: Iterable[str], base: Settings, typed: Collection[str] = ()
+) -> dict[str, Dimension]:
     """Read `--search`: `key=low:high`, `key=low:high:log`, `key=a,b,c`.
 
     Args:
         items: What was typed.
         base: Settings that the values are put into.
+        typed: Names of those that are to hold in every trial.
 
     Raises:
-        ConfigError: Something else, an unknown key, or a value that it cannot have.
+        ConfigError: Something else, an unknown key, or a value that the setting cannot
+            have, by itself or beside what was typed; or modes without a protocol.
     """
     found: dict[str, Dimension] = {}
     for item in items:
@@ -173,6 +175,9 @@ def parse_search(items: Iterable[str], base: Settings) -> dict[str, Dimension]:
         else:
             found[key] = _choice(key, text, item)
         _check_values(key, found[key], base)
+    choices = {k: d.values if isinstance(d, Choice) else () for k, d in found.items()}
+    tune_conflicts.check_typed(choices, base, typed)
+    tune_conflicts.check_protocol(choices, base)
     return found
 
 
@@ -331,9 +336,3 @@ def _check_values(key: str, dimension: Dimension, base: Settings) -> None:
             # Others may go with a value of another key that is searched too.
             if str(error).startswith(f"Setting '{key}' takes"):
                 raise ConfigError(f"--search {key}={dimension}: {error}") from error
-
-
-def _word(value: Any) -> str:
-    if value is None:
-        return "none"
-    return str(value).lower() if isinstance(value, bool) else f"{value}"

@@ -91,6 +91,35 @@ class Study:
         with storage_errors(self.where):
             self._study.set_user_attr(PLAN, dict(plan))
 
+    def settle(self, plan: Mapping[str, Any]) -> dict[str, Any]:
+        """Give a study that is shared its plan, if it has none; return what it has.
+
+        Of several processes or machines that do so at once all are given one plan, that
+        of the first. Each enters its own as a trial of a second study; those are
+        numbered one after the other by a journal and by a database, and come whole, so
+        that the lowest number is the same for all. Who ends in between leaves an entry
+        that counts.
+
+        Args:
+            plan: What the study shall be for, ready for JSON.
+        """
+        if (known := self.plan) is not None:
+            return known
+        with storage_errors(self.where):
+            entries = optuna.create_study(
+                storage=self._storage,
+                # A study that was deleted and made again has another number.
+                study_name=f"{self.name} (plans of {self._id})",
+                load_if_exists=True,
+            )
+            entries.add_trial(
+                create_trial(state=State.FAIL, user_attrs={PLAN: dict(plan)})
+            )
+            first = min(entries.get_trials(), key=lambda entry: entry.number)
+            found: dict[str, Any] = first.user_attrs[PLAN]
+            self._study.set_user_attr(PLAN, found)  # the same, whoever writes it last
+            return found
+
     def trials(self) -> list[Record]:
         """Return all trials in the order of their numbers."""
         with storage_errors(self.where):
@@ -176,11 +205,11 @@ class Study:
                 values = [found[max(found)]]
             self._storage.set_trial_state_values(trial_id, state, values)
 
-    def restore(self, trials: Iterable[Record]) -> None:
-        """Put trials into an empty study; numbers have to be those from 0 on."""
+    def restore(self, trials: Iterable[Record]) -> list[Record]:
+        """Put trials in under the next numbers; return them as they are there."""
         with storage_errors(self.where):
-            for trial in trials:
-                self._storage.create_new_trial(self._id, trial)
+            made = [self._storage.create_new_trial(self._id, each) for each in trials]
+            return [self._storage.get_trial(trial_id) for trial_id in made]
 
     def _trial_id(self, number: int) -> int:
         found: int = self._storage.get_trial_id_from_study_id_trial_number(

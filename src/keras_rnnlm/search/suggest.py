@@ -5,6 +5,7 @@ seconds, and the rest is arithmetic by `rules`, which come from our own sweeps
 (`docs/choosing.md`).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +16,11 @@ from keras_rnnlm.data.text_facts import TextFacts, text_facts
 from keras_rnnlm.data.vector_files import VectorFile
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.processor import usual_precision
-from keras_rnnlm.search import rules
+from keras_rnnlm.search import reasons, rules
 from keras_rnnlm.search.cost import FULL, HALF, Cost, measure_cost
+from keras_rnnlm.search.evaluation_cost import evaluation_seconds
 from keras_rnnlm.training.memory import check_memory
 from keras_rnnlm.training.range_test import RangeTest, range_test
-from keras_rnnlm.training.validation import MOST_TOKENS
 
 
 @dataclass(frozen=True)
@@ -114,42 +115,30 @@ def suggest(
     size = corpus.vocabulary_size
     facts = text_facts(corpus.train, corpus.tokenizer.kind, size)
     picked = _Picked(fixed, {"minutes": minutes, "layers": 1})
-    base = rules.base(size, facts.kind, fixed)
-    picked.add(base, _kind_reason(facts, base, "optimizer" in fixed))
-    if picked.value("network") == "rnn":
-        plain = picked.value("optimizer").lower() == "sgd"
-        chosen = rules.cell(size, fixed.get("learning_rate", 0.0) if plain else 0.0)
-        picked.add({"cell": chosen}, rules.CELL_REASONS[chosen])
+    _add_kind(picked, facts)
     picked.add({"batch_size": rules.lanes(size, facts.tokens, 0.0)}, "")
+    whole = 60 * (minutes - float(picked.value("system_minutes")))
     cost = _measured(
-        corpus, picked, seconds, lambda: spent() > _MEASURING * 60 * minutes, tell
+        corpus, picked, seconds, lambda: spent() > _MEASURING * whole, tell
     )
     _add_validations(picked, minutes)
-    scored = _scored(corpus, picked.value("validations"))
-    whole = 60 * (minutes - float(picked.value("system_minutes")))
     over = _STARTUP + spent()
 
     def seen_with(units: int) -> float:
         settings = picked.measured(units=units)
-        rest = whole - over - scored * cost.scoring_seconds(settings, size)
+        rest = whole - over - evaluation_seconds(corpus, settings, cost)
         return max(rest, 0.1 * whole) / cost.seconds(settings, size)
 
-    units = fixed.get("units") or rules.units(size, facts.fresh, seen_with)
-    while "units" not in fixed and not _fits(corpus, picked, units):
-        units = max((u for u in rules.WIDTHS if u < units), default=0)
-        if not units:
-            raise ConfigError(
-                f"A vocabulary of {size:,} does not fit into memory with "
-                f"{rules.WIDTHS[0]} units. Take a smaller one: --vocabulary-size, or "
-                "--tokenizer bpe."
-            )
-    picked.add({"units": units}, _units_reason(units, facts, seen_with, minutes))
-    _add_depth(picked, seen_with(units) / facts.tokens)
-    seen = seen_with(units)  # with the layers that were chosen
-    passes = seen / facts.tokens
-    lanes = rules.lanes(size, facts.tokens, seen)
-    picked.add({"batch_size": lanes}, _lanes_reason(lanes, seen, picked))
-    _add_dropout(picked, size, passes)
+    units, bound = _width(picked, corpus, facts, seen_with)
+    picked.add({"units": units}, "")
+    _add_layers(picked, seen_with(units) / facts.tokens)
+    _add_lanes(picked, size, facts, seen_with)
+    fitting = _widest(corpus, picked, units) if "units" not in fixed else units
+    bound = "memory" if fitting < units else bound
+    reason = reasons.of_units(fitting, facts, seen_with, minutes, bound)
+    picked.add({"units": fitting}, reason)
+    seen = seen_with(picked.value("units"))
+    _add_dropout(picked, size, seen / facts.tokens)
     found = None
     optimizer = picked.value("optimizer").lower()
     if with_range_test and "learning_rate" not in fixed:
@@ -157,17 +146,12 @@ def suggest(
         middle = rules.of_optimizer(rules.MIDDLE, optimizer)
         found = range_test(corpus, picked.settings(learning_rate=middle))
         rate = rules.rate_of_range_test(found.lowest, optimizer)
-        reason = (
-            f"The loss was lowest at {found.lowest:.3g} while the rate rose; taken is "
-            f"{rules.of_optimizer(rules.SHARE, optimizer):g} times that."
-        )
+        reason = reasons.of_range_test(found.lowest, optimizer)
     else:
-        cell = picked.value("cell")
-        updates = seen / (picked.value("batch_size") * picked.value("steps"))
-        rate = rules.learning_rate(size, units, optimizer, cell, updates)
-        if optimizer == "sgd":  # with momentum a step is so many times as long
-            rate = float(f"{rate * (1 - picked.value('momentum')):.2g}")
-        reason = rules.rate_reason(size, optimizer, cell)
+        settings = picked.settings()
+        updates = seen / (settings.batch_size * settings.steps)
+        rate = rules.learning_rate(size, settings, updates)
+        reason = reasons.of_rate(size, optimizer, settings.cell, settings.clip_norm)
     picked.add({"learning_rate": rate}, reason)
     return Suggestion(picked.settings(), picked.choices(), facts, cost, seen, found)
 
@@ -243,24 +227,34 @@ def _measured(
         corpus, start, widths, precisions if given is None else [given], seconds, late
     )
     if given is None:
-        picked.add({"precision": cost.precision}, _precision_reason(cost))
+        picked.add({"precision": cost.precision}, reasons.of_precision(cost))
     return cost
 
 
-def _precision_reason(cost: Cost) -> str:
-    if cost.gain is None:
-        return "What this processor is made for; there was no time to compare."
-    if cost.precision == HALF:
-        return f"bfloat16 products are {cost.gain:.1f} times as fast on this machine."
-    return f"bfloat16 products are no faster on this machine ({cost.gain:.2f} times)."
-
-
 def _widths(corpus: Corpus, picked: _Picked) -> tuple[int, ...]:
-    """Return the widths to measure: that which was given, or two that fit."""
+    """Return the widths to measure: that which was given, or one or two that fit."""
     if "units" in picked.fixed:
         return (picked.fixed["units"],)
     low, high = _MEASURED
-    return (low, high) if _fits(corpus, picked, high) else (low,)
+    if _fits(corpus, picked, high):
+        return (low, high)
+    return (_widest(corpus, picked, low),)
+
+
+def _widest(corpus: Corpus, picked: _Picked, most: int) -> int:
+    """Return the greatest width up to `most` that fits into memory.
+
+    Raises:
+        ConfigError: None does.
+    """
+    for units in sorted((u for u in rules.WIDTHS if u <= most), reverse=True):
+        if _fits(corpus, picked, units):
+            return units
+    raise ConfigError(
+        f"A vocabulary of {corpus.vocabulary_size:,} does not fit into memory with "
+        f"{rules.WIDTHS[0]} units. Take a smaller one: --vocabulary-size, or "
+        "--tokenizer bpe."
+    )
 
 
 def _fits(corpus: Corpus, picked: _Picked, units: int) -> bool:
@@ -271,103 +265,61 @@ def _fits(corpus: Corpus, picked: _Picked, units: int) -> bool:
     return True
 
 
-def _kind_reason(facts: TextFacts, base: Mapping[str, Any], given: bool) -> str:
-    """Say why of optimizer, schedule and output.
-
-    Args:
-        facts: The text.
-        base: What `rules.base` says.
-        given: Whether the optimizer was not chosen.
-    """
-    unit = {"char": "characters", "word": "words"}.get(facts.kind, "pieces")
-    types = f"{facts.vocabulary:,} different {unit}"
-    if given:
-        reason = f"For {types}, with the optimizer that was given"
-    elif facts.kind == "char":
-        reason = f"For {types} Adam ended best"
-    elif base["optimizer"] == "adam":
-        reason = f"For {types} and a cell that is not gated by its state, Adam"
-    else:
-        reason = (
-            f"For {types} plain SGD, at a rate that only clipping makes possible, "
-            "ended best"
-        )
-    if "state_reset" in base:
-        reason += "; some windows begin from a zero state, as every text does"
-    if "output" in base:
-        reason += "; a softmax over a sample of them shortens each step"
-    return f"{reason}."
-
-
-def _units_reason(
-    units: int,
-    facts: TextFacts,
-    seen_with: Callable[[int], float],
-    minutes: float,
-) -> str:
-    seen = seen_with(units)
-    passes = seen / facts.tokens
-    return (
-        f"{minutes:g} minutes are {seen / 1e6:.2g} million tokens with {units} units "
-        f"here, {passes:.2g} passes; twice as wide sees "
-        f"{seen_with(2 * units) / seen:.0%} of that, and the sweeps were best at "
-        f"{rules.TOKENS_PER_SQUARE[rules.kind_of(facts.vocabulary)]:g} tokens for each "
-        "element of a square of units."
-    )
-
-
-def _lanes_reason(lanes: int, seen: float, picked: _Picked) -> str:
-    steps = seen / (lanes * picked.value("steps"))
-    return f"{lanes} lanes make {steps:,.0f} updates of that."
-
-
-def _add_depth(picked: _Picked, passes: float) -> None:
-    if rules.is_parallel(picked.value("cell")):
-        picked.add(
-            {"layers": rules.PARALLEL_LAYERS},
-            "The gates of such a cell see its input alone: layers above each other see "
-            "further.",
-        )
+def _add_kind(picked: _Picked, facts: TextFacts) -> None:
+    """Choose what hangs on the kind of text alone."""
+    size, fixed = facts.vocabulary, picked.fixed
+    base = rules.base(size, facts.kind, fixed)
+    picked.add(base, reasons.of_kind(facts, base, "optimizer" in fixed))
+    picked.add({"steps": base["steps"]}, reasons.of_window(base["steps"]))
+    if picked.value("network") != "rnn":
         return
-    deep = passes >= rules.DEEP
-    picked.add(
-        {"layers": 2 if deep else 1},
-        f"At {passes:.2g} passes "
-        + (
-            "there is time for a second layer."
-            if deep
-            else "a second layer costs more updates than it is worth."
-        ),
-    )
+    plain = picked.value("optimizer").lower() == "sgd"
+    chosen = rules.cell(size, fixed.get("learning_rate", 0.0) if plain else 0.0)
+    picked.add({"cell": chosen}, reasons.CELL[chosen])
+    if rules.is_parallel(picked.value("cell")):
+        picked.add({"layers": rules.PARALLEL_LAYERS}, reasons.of_layers(0.0, True))
+    if picked.value("tie_weights") and picked.value("vectors") is None:
+        picked.add({"embedding": None}, reasons.EMBEDDING)
+
+
+def _width(
+    picked: _Picked, corpus: Corpus, facts: TextFacts, seen_with: Callable[[int], float]
+) -> tuple[int, str | None]:
+    """Return the width, and what kept it from being greater: see `reasons.of_units`."""
+    if "units" in picked.fixed:
+        return picked.fixed["units"], None
+    size = corpus.vocabulary_size
+    wanted = rules.units(size, facts.fresh, seen_with)
+    units = _widest(corpus, picked, wanted)
+    if units < wanted:
+        return units, "memory"
+    free = rules.units(size, math.inf, seen_with)
+    return units, "text" if wanted < free else None
+
+
+def _add_layers(picked: _Picked, passes: float) -> None:
+    if not rules.is_parallel(picked.value("cell")):
+        layers = 2 if passes >= rules.DEEP else 1
+        picked.add({"layers": layers}, reasons.of_layers(passes, False))
+
+
+def _add_lanes(
+    picked: _Picked, size: int, facts: TextFacts, seen_with: Callable[[int], float]
+) -> None:
+    seen = seen_with(picked.value("units"))
+    lanes = rules.lanes(size, facts.tokens, seen)
+    updates = seen / (lanes * picked.value("steps"))
+    picked.add({"batch_size": lanes}, reasons.of_lanes(lanes, updates))
 
 
 def _add_validations(picked: _Picked, minutes: float) -> None:
     judged = picked.value("schedule") == "plateau" or picked.value("patience") > 0
-    picked.add(
-        {"validations": 2 if minutes < 5 and not judged else 5},
-        "Each validation takes time from training, and keeps the best weights.",
-    )
-
-
-def _scored(corpus: Corpus, validations: int) -> float:
-    """Return how many tokens a run scores: at its validations and at its end."""
-    held_out = {
-        name: text.counts.tokens_predicted
-        for name, text in corpus.parts().items()
-        if name != "train"
-    }
-    each = min(held_out.get("valid", 0), MOST_TOKENS)
-    return float(validations * each + sum(held_out.values()))
+    number = 2 if minutes < 5 and not judged else 5
+    picked.add({"validations": number}, reasons.VALIDATIONS)
 
 
 def _add_dropout(picked: _Picked, size: int, passes: float) -> None:
-    rate, reason = rules.dropout(size, passes), _dropout_reason(size, passes)
+    rate, reason = rules.dropout(size, passes), reasons.of_dropout(size, passes)
     if picked.fixed.get("system_passes") and not rate:
         rate, reason = rules.LEAST_DROPOUT, "Evaluation is to read with dropout."
     picked.add({"dropout": rate}, reason)
-
-
-def _dropout_reason(size: int, passes: float) -> str:
-    if rules.dropout(size, passes) == 0:
-        return f"In {passes:.2g} passes nothing is learned by heart."
-    return f"In {passes:.2g} passes a network begins to learn its text by heart."

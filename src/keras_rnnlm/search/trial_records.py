@@ -10,7 +10,7 @@ trials/0007/
 import json
 import math
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,29 @@ from optuna.trial import create_trial
 
 from keras_rnnlm.errors import FolderError
 from keras_rnnlm.files import json_bytes, write_file
-from keras_rnnlm.search.study import FAILURE, Record, State
+from keras_rnnlm.search.study import Record, State
 
 TRIALS, NAME = "trials", "trial.json"
 KEPT = ("report.json", "training.jsonl", "curve.png")
 LOST = "Its record was lost with the storage."
+BEGUN_AS = "begun_as"
+"""Attribute of a trial that was put back after a loss: the number that it had when its
+folder was made."""
 
 
 def trial_folder(folder: Path, number: int) -> Path:
-    """Return the folder of a trial."""
+    """Return the folder of a trial that was begun with a number."""
     return folder / TRIALS / f"{number:04}"
+
+
+def begun_as(trial: Record) -> int:
+    """Return the number by which the folder of a trial is named."""
+    return int(trial.user_attrs.get(BEGUN_AS, trial.number))
+
+
+def folder_of(folder: Path, trial: Record) -> Path:
+    """Return the folder of a trial, whatever number it has now."""
+    return trial_folder(folder, begun_as(trial))
 
 
 def write_record(folder: Path, trial: Record) -> None:
@@ -38,7 +51,7 @@ def write_record(folder: Path, trial: Record) -> None:
     Raises:
         FolderError: It cannot be written.
     """
-    own = trial_folder(folder, trial.number)
+    own = folder_of(folder, trial)
     content = {
         "number": trial.number,
         "state": trial.state.name,
@@ -76,11 +89,32 @@ def read_records(folder: Path) -> list[Record]:
     return [trial for _, trial in sorted(found, key=lambda row: row[0])]
 
 
-def without_gaps(folder: Path) -> list[Record]:
-    """Return trials by number from 0 on; one without a record counts as failed."""
-    known = dict(sorted(_read(path) for path in (folder / TRIALS).glob(f"*/{NAME}")))
-    lost = create_trial(state=State.FAIL, user_attrs={FAILURE: LOST})
-    return [known.get(number, lost) for number in range(max(known, default=-1) + 1)]
+def folder_numbers(folder: Path) -> list[int]:
+    """Return the numbers by which the folders of trials are named, in order."""
+    names = [path.name for path in (folder / TRIALS).glob("*") if path.is_dir()]
+    numbers = [int(name) for name in names if name.isdecimal()]
+    return sorted({n for n in numbers if trial_folder(folder, n).name in names})
+
+
+def missing_records(folder: Path, there: Collection[int]) -> list[Record]:
+    """Return the trials of a folder that a study lacks; each says what it was begun as.
+
+    Args:
+        folder: Of the search.
+        there: What those that the study has were begun as.
+
+    Raises:
+        FolderError: A record is damaged.
+    """
+    found = []
+    for number in folder_numbers(folder):
+        path = trial_folder(folder, number) / NAME
+        if number in there or not path.is_file():
+            continue
+        _, trial = _read(path)
+        trial.set_user_attr(BEGUN_AS, number)
+        found.append(trial)
+    return found
 
 
 def tidy(run: Path) -> None:

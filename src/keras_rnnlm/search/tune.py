@@ -25,12 +25,12 @@ from keras_rnnlm.errors import (
 from keras_rnnlm.own_code import imported_files
 from keras_rnnlm.search import tune_worker
 from keras_rnnlm.search.children import Child, shares
-from keras_rnnlm.search.finals import Final, run_finals
+from keras_rnnlm.search.finals import Final, run_finals, runs_left
 from keras_rnnlm.search.rungs import Rungs
 from keras_rnnlm.search.study import Record, Study, best_of
-from keras_rnnlm.search.trial_records import without_gaps
 from keras_rnnlm.search.tune_corpus import FOLDER, write_corpus
 from keras_rnnlm.search.tune_folder import TuneFolder
+from keras_rnnlm.search.tune_opening import open_study
 from keras_rnnlm.search.tune_plan import TunePlan, check_same
 from keras_rnnlm.training.identity import environment
 from keras_rnnlm.training.run_folder import RunFolder
@@ -198,11 +198,6 @@ def check_limits(rungs: Rungs, finals: int, limits: Limits, gone: float = 0.0) -
         )
 
 
-def _final_seconds(plan: TunePlan) -> float:
-    seconds = plan.rungs.seconds
-    return 0.0 if seconds is None else (1 + len(plan.rivals)) * seconds[-1]
-
-
 def _enter(
     folder: TuneFolder,
     corpus: Corpus,
@@ -223,6 +218,10 @@ def _enter(
     # Compiles the kernels where they never were: in no trial's time.
     made_on = environment()
     write_corpus(corpus, folder.path / FOLDER)
+    if storage is not None:
+        # Before the folder has a plan: that of another would be refused ever after.
+        settled = Study(storage, study).settle(plan.to_dict())
+        check_same(settled, plan, f"study '{study}'")
     data = {k: v for k, v in corpus.describe().items() if k != "test"}
     folder.begin(
         plan,
@@ -260,7 +259,7 @@ class _Search:
 
     def go(self) -> Tuning:
         """Search, then train the best and its rivals."""
-        study = self.open()
+        study = open_study(self.folder, self.watcher.note)
         self.work()
         trials = study.trials()
         best = best_of(trials)
@@ -288,31 +287,16 @@ class _Search:
             self.flag.number,
         )
 
-    def open(self) -> Study:
-        """Return the study; a lost one is made again from the trials' own records."""
-        study = Study(self.folder.storage, self.folder.study_name)
-        if study.plan is None:
-            # As many as are missing: making them anew may have been interrupted too.
-            lost = without_gaps(self.folder.path)[len(study.trials()) :]
-            study.restore(lost)
-            if lost:
-                self.watcher.note(
-                    f"The storage had lost its trials; {len(lost)} are there again, "
-                    "from their own records."
-                )
-            study.plan = self.plan.to_dict()
-        else:
-            check_same(study.plan, self.plan, f"study '{study.name}'")
-            others = len(study.trials())
-            if others:
-                self.watcher.note(f"The study has {others} trials already.")
-        return study
+    def of_finals(self) -> float:
+        """Return seconds to set aside for final runs; 0 where budgets are steps."""
+        seconds = self.plan.rungs.seconds
+        return 0.0 if seconds is None else runs_left(self.folder) * seconds[-1]
 
     def work(self) -> None:
         """Let workers search until they have ended, or are stopped."""
         until = None
         if self.limits.minutes is not None:
-            left = 60 * self.limits.minutes - self.spent - _final_seconds(self.plan)
+            left = 60 * self.limits.minutes - self.spent - self.of_finals()
             until = self.started + left
         told: queue.Queue[tuple[int, dict[str, Any] | None]] = queue.Queue()
         children = []

@@ -72,6 +72,11 @@ class TuneFolder:
         return str(self.path / JOURNAL) if where == JOURNAL else where
 
     @property
+    def shared(self) -> bool:
+        """Whether other folders may have their trials in the same storage."""
+        return str(self._facts["storage"]) != JOURNAL
+
+    @property
     def study_name(self) -> str:
         """Name of the study in the storage."""
         return str(self._facts["study"])

@@ -2,7 +2,9 @@
 
 Without a recipe a search goes on from what `suggest` proposes for the time of a final
 run. That is measured, and so not the same twice: a search that is gone on with, or
-joined through its storage, keeps the recipe that it was begun with.
+joined through its storage, keeps the recipe that it was begun with. Where several
+begin at once in one storage each measures, and the plan of the first to be ready is
+that of all (`Study.settle`).
 """
 
 from collections.abc import Callable, Mapping
@@ -53,6 +55,22 @@ def plan_begun(
     return None if stored is None else TunePlan.from_dict(stored)
 
 
+def other_plan(storage: str, study: str, plan: TunePlan) -> TunePlan | None:
+    """Give a study its plan; return that of another search if it was first.
+
+    Args:
+        storage: Where the trials are kept.
+        study: Name of the search there.
+        plan: Of this search.
+
+    Raises:
+        StorageError: The storage cannot be reached or written.
+    """
+    mine = plan.to_dict()
+    settled = Study(storage, study).settle(mine)
+    return None if settled == mine else TunePlan.from_dict(settled)
+
+
 def rivals_of(rungs: Rungs, network: str) -> tuple[str, ...]:
     """Return the names of the rivals that a new search will have."""
     return (DEFAULT, SUGGEST) if can_suggest(rungs, network) else (DEFAULT,)
@@ -89,4 +107,21 @@ def start_of(
         return Start(default, {DEFAULT: default})
     suggested = suggest(corpus, rungs.budgets[-1], fixed=fixed, tell=tell).settings
     base = suggested if recipe is None else default
+    if suggested.evaluation_protocol != base.evaluation_protocol:
+        # A recipe has one of its own, and the final runs are held against each other.
+        suggested = suggested.replace(protocol=base.evaluation_protocol)
     return Start(base, {DEFAULT: default, SUGGEST: suggested})
+
+
+def start_of_begun(
+    begun: TunePlan, settings: Settings | None, fixed: Mapping[str, Any]
+) -> Start:
+    """Return where a search begins that is gone on with or joined.
+
+    Args:
+        begun: Its plan.
+        settings: Of the recipe that was asked for; None for that of the search.
+        fixed: Settings that beat the recipe of the search.
+    """
+    base = begun.settings.replace(**fixed) if settings is None else settings
+    return Start(base, begun.rivals)

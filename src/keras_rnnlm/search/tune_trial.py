@@ -21,7 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from keras_rnnlm.allocator import keep_freed_memory
-from keras_rnnlm.errors import ConfigError, RNNLMError, TrainingError
+from keras_rnnlm.errors import (
+    ConfigError,
+    ProbabilityError,
+    RNNLMError,
+    TrainingError,
+)
 from keras_rnnlm.files import json_bytes, write_file
 from keras_rnnlm.search.children import (
     leave_interrupts_to_parent,
@@ -39,6 +44,20 @@ def failure_path(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.failure.json")
 
 
+def kind_of(error: RNNLMError) -> str:
+    """Return whether a trial failed by an error, or all would: they have one text.
+
+    Training that went astray may show in the last evaluation alone: weights are numbers
+    still, but what comes of them in a stream longer than any validation is none.
+    """
+    kinds = {
+        TrainingError: TRAINING,
+        ProbabilityError: TRAINING,
+        ConfigError: SETTINGS,
+    }
+    return kinds.get(type(error), FATAL)
+
+
 def main() -> None:
     """Train as the task says."""
     leave_interrupts_to_parent()
@@ -50,8 +69,7 @@ def main() -> None:
     try:
         interrupted = _train(task, folder)
     except RNNLMError as error:
-        kind = {TrainingError: TRAINING, ConfigError: SETTINGS}.get(type(error), FATAL)
-        _fail(folder, kind, str(error))
+        _fail(folder, kind_of(error), str(error))
     except MemoryError:
         _fail(folder, SETTINGS, "Not enough memory for these settings.")
     except OSError as error:

@@ -33,6 +33,7 @@ from keras_rnnlm.search.children import (
     specification_of,
     when_parent_ends,
 )
+from keras_rnnlm.search.finals import runs_left
 from keras_rnnlm.search.near import inside, near_point
 from keras_rnnlm.search.space import point_of
 from keras_rnnlm.search.study import (
@@ -46,16 +47,14 @@ from keras_rnnlm.search.study import (
     seconds_a_step,
     unfinished,
 )
-from keras_rnnlm.search.trial_records import tidy, trial_folder, write_record
+from keras_rnnlm.search.trial_records import folder_of, tidy, write_record
 from keras_rnnlm.search.tune_corpus import FOLDER
+from keras_rnnlm.search.tune_failures import hopeless_after, how_it_ended
 from keras_rnnlm.search.tune_folder import TuneFolder
 from keras_rnnlm.search.tune_plan import NEAR
 
 MODULE = "keras_rnnlm.search.tune_worker"
 CLAIM, CREATE = ".claim", ".create"
-HOPELESS = 5
-"""Trials that failed one after the other, and none that did not: something else is
-wrong than their settings."""
 LATE, GRACE = 3.0, 30.0
 """Times its budget, and seconds, after which a training is stopped: what cannot even
 compile, take a step and be evaluated in its time is too large for it."""
@@ -104,6 +103,7 @@ class Worker:
         self.cores, self.most = task["cores"], task["trials"]
         self.started, self.spent = task["started"], task["spent"]
         self.until = inf if task["until"] is None else task["until"]
+        self.finals = runs_left(self.folder)
         self._stopped = threading.Event()
         self._child: Child | None = None
         self._repeated = 0
@@ -138,7 +138,7 @@ class Worker:
                     self._coming(trial)
                 ):
                     continue
-                with self._claim(trial.number) as mine:
+                with self._claim(trial) as mine:
                     # Somebody may have ended it since the list was made.
                     if mine and unfinished(self.study.trial(trial.number), self.owner):
                         yield trial.number
@@ -162,8 +162,8 @@ class Worker:
             return True
 
     @contextmanager
-    def _claim(self, number: int) -> Iterator[bool]:
-        folder = trial_folder(self.folder.path, number)
+    def _claim(self, trial: Record) -> Iterator[bool]:
+        folder = folder_of(self.folder.path, trial)
         folder.mkdir(parents=True, exist_ok=True)
         lock: BinaryIO
         with (folder / CLAIM).open("ab") as lock:
@@ -183,7 +183,7 @@ class Worker:
             return time.monotonic() + rungs.seconds[rung] <= self.until
         if self.until == inf:
             return True
-        finals = (1 + len(self.plan.rivals)) * rungs.budgets[-1]
+        finals = self.finals * rungs.budgets[-1]
         each = seconds_a_step(self.study.trials())
         return time.monotonic() + each * (rungs.budgets[rung] + finals) <= self.until
 
@@ -248,7 +248,8 @@ class Worker:
 
     def _train(self, number: int, rung: int, settings: Settings) -> bool:
         """Train on a rung and report; whether there are figures."""
-        run = trial_folder(self.folder.path, number) / f"rung{rung}"
+        trial = self.study.trial(number)
+        run = folder_of(self.folder.path, trial) / f"rung{rung}"
         code: int | None = 0
         if not (run / "report.json").is_file():
             seconds = self.plan.rungs.seconds
@@ -266,7 +267,7 @@ class Worker:
             return True
         failure = tune_trial.failure_path(run)
         if not failure.is_file():
-            self._fail(number, rung, _ended(code, run))
+            self._fail(number, rung, how_it_ended(code, run))
             return False
         told = json.loads(failure.read_text("utf-8"))
         failure.unlink()
@@ -344,12 +345,7 @@ class Worker:
             self.study.report(number, rung, inf, {"at": round(self._at(), 1)})
         state = State.PRUNED if impossible else State.FAIL
         self._end(number, state, **{FAILURE: reason})
-        trials = self.study.trials()
-        failed = sum(
-            FAILURE in t.user_attrs and SAME not in t.user_attrs for t in trials
-        )
-        able = any(isfinite(v) for t in trials for v in t.intermediate_values.values())
-        if failed >= HOPELESS and not able:
+        if failed := hopeless_after(self.study.trials()):
             raise TrainingError(
                 f"The first {failed} trials have all failed, the last of them so: "
                 f"{reason}"
@@ -371,15 +367,6 @@ class Worker:
             if trial.params == point and SAME not in trial.user_attrs:
                 return trial.number
         return None
-
-
-def _ended(code: int | None, run: Path) -> str:
-    """Say how a process ended that left neither figures nor a reason."""
-    log = run.with_name(f"{run.name}.log")
-    lines = log.read_text("utf-8", "replace").strip().splitlines() or ["no word"]
-    if code is not None and code < 0:
-        return f"Its process was ended by signal {-code}."
-    return f"Its process ended with code {code}: {lines[-1]}"
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from keras_rnnlm.models.vocabulary_growth import grow, shares_of_unknown
 from keras_rnnlm.models.weights import assign_weights, merged, weight_arrays
 from keras_rnnlm.network_settings import OWN, SHARED
 from keras_rnnlm.scoring.ensemble import weights_hash
+from keras_rnnlm.setting_checks import OF_STREAMS
 from keras_rnnlm.training.adaptation import Adaptation
 from keras_rnnlm.training.adaptation_checks import check_adaptation
 from keras_rnnlm.training.batches import make_batches, make_resegmentation
@@ -94,14 +95,21 @@ class Base:
         )
 
     def settings(
-        self, recipe: str | Path, overrides: Mapping[str, Any] | Iterable[str] = ()
+        self,
+        recipe: str | Path,
+        overrides: Mapping[str, Any] | Iterable[str] = (),
+        replay: bool = False,
     ) -> Settings:
         """Return settings of a run with this network.
+
+        A model that is evaluated line by line is trained so too, with mode=sentence,
+        unless `mode`, an override of streams or `replay` speaks against it.
 
         Args:
             recipe: Of how it is trained, such as `adapt`. What it says of the network
                 does not count.
             overrides: Settings that beat the recipe's.
+            replay: Whether the run replays an old text, which takes streams.
 
         Raises:
             ConfigError: An unknown setting, or one that would make it another network.
@@ -114,15 +122,19 @@ class Base:
         del own["seed"]
         if self.protocol is not None:
             own["protocol"] = self.protocol
+        given = parse_overrides(overrides)
         theirs = {n: v for n, v in read_recipe(recipe).items() if n not in names}
-        settings = Settings.from_dict({**own, **theirs, **parse_overrides(overrides)})
+        mode = _mode({**own, **theirs, **given}, given, replay)
+        if mode != "stream":  # a recipe for streams serves lines too
+            theirs = {n: v for n, v in theirs.items() if n not in OF_STREAMS}
+        settings = Settings.from_dict({**own, **theirs, **given, "mode": mode})
         plain = Settings.from_dict(own)
         for name in sorted(shape):
-            given, known = getattr(settings, name), getattr(plain, name)
-            if given != known:
+            value, known = getattr(settings, name), getattr(plain, name)
+            if value != known:
                 raise ConfigError(
                     f"Setting '{name}' is {known} in the model to adapt; received "
-                    f"{name}={given}. A network keeps its shape: leave it out, or "
+                    f"{name}={value}. A network keeps its shape: leave it out, or "
                     "train a new model."
                 )
         return settings
@@ -159,7 +171,9 @@ def adapt(
 
     Returns:
         The result. Beside what `train` reports, `adaptation` holds the figures of the
-        model before, on the same texts and over the same vocabulary.
+        model before, on the same texts and over the same vocabulary. Without validation
+        and test text it has those on the text that was trained on, `train_text_before`
+        and `train_text_after`.
 
     Raises:
         ConfigError: Settings that cannot be met.
@@ -313,10 +327,11 @@ class AdaptRun(Run):
     ) -> StepPace | ClockPace:
         """See `Run`: the figures from before take time as well."""
         if self.settings.minutes is not None:
-            network = self.evaluated(network)  # made once, measured three times
+            network = self.evaluated(network)  # made once, measured several times
             reserve += final.estimated_seconds(network)
-            if self.old_valid is not None:
-                reserve += 2 * self._forgetting().estimated_seconds(network)
+            for text in (self.old_valid, self._only_text):
+                if text is not None:
+                    reserve += 2 * self._measure_of(text).estimated_seconds(network)
         return super().pace(batches, schedule, final, network, reserve)
 
     def kept(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -327,8 +342,9 @@ class AdaptRun(Run):
         """See `Run`: the figures of the model before, and those on the old text."""
         before = self.network()
         assign_weights(before, self.first_weights())
-        final = FinalEvaluation(self.corpus, self.settings.evaluation_protocol)
-        forgetting, check = self._forgetting(), self.flag.check
+        final = FinalEvaluation(self.corpus, self.settings)
+        check = self.flag.check
+        old, only = self._measure_of(self.old_valid), self._measure_of(self._only_text)
         added = self.corpus.vocabulary_size - self.base.tokenizer.vocabulary_size
         return {
             "adaptation": {
@@ -338,14 +354,32 @@ class AdaptRun(Run):
                 "knows_unknown": self.base.knows_unknown
                 or self.corpus.train.counts.oov > 0,
                 "before": final.evaluate(before, check),
-                "old_before": forgetting.evaluate(before, check)["valid"],
-                "old_after": forgetting.evaluate(network, check)["valid"],
+                "old_before": old.evaluate(before, check)["valid"],
+                "old_after": old.evaluate(network, check)["valid"],
+                "train_text_before": only.evaluate(before, check)["valid"],
+                "train_text_after": only.evaluate(network, check)["valid"],
             }
         }
 
-    def _forgetting(self) -> FinalEvaluation:
-        old = replace(self.corpus, valid=self.old_valid, test=None)
-        return FinalEvaluation(old, self.settings.evaluation_protocol)
+    @property
+    def _only_text(self) -> EncodedText | None:
+        """The text that is trained on, if there is no other of its kind; or None."""
+        corpus = self.corpus
+        alone = corpus.valid is None and corpus.test is None
+        return corpus.train if alone else None
+
+    def _measure_of(self, text: EncodedText | None) -> FinalEvaluation:
+        """Return what measures a text as validation text is; nothing for None."""
+        corpus = replace(self.corpus, valid=text, test=None)
+        return FinalEvaluation(corpus, self.settings)
+
+
+def _mode(chosen: Mapping[str, Any], given: Mapping[str, Any], replay: bool) -> str:
+    """Return how a run reads its text: unasked, as its model will be evaluated."""
+    streams = replay or any(given.get(name) for name in OF_STREAMS)
+    lines = chosen.get("protocol") == "sentence" and not streams
+    mode: str = chosen.get("mode", "sentence" if lines else "stream")
+    return mode
 
 
 def _knows_unknown(folder: Path, tokenizer: Tokenizer) -> bool | None:

@@ -66,7 +66,7 @@ LEAST_STEPS = 400
 FEWEST_PASSES, MOST_PASSES = 10, 40
 
 
-def passes(settings: Settings, tokens: int) -> int:
+def passes(settings: Settings, tokens: int, lines: int) -> int:
     """Return how many passes over a new text make about `LEAST_STEPS` steps.
 
     A page needs more passes than a book, and a line more than do it good; with
@@ -75,6 +75,8 @@ def passes(settings: Settings, tokens: int) -> int:
     Args:
         settings: Of the run.
         tokens: Predictions in the text.
+        lines: Lines in the text, which are the rows of mode=sentence.
     """
-    batches = max(1, tokens // (settings.batch_size * settings.steps))
+    rows = lines if settings.mode == "sentence" else tokens // settings.steps
+    batches = max(1, rows // settings.batch_size)
     return min(MOST_PASSES, max(FEWEST_PASSES, math.ceil(LEAST_STEPS / batches)))

@@ -21,7 +21,7 @@ from keras_rnnlm.errors import ResumeError
 from keras_rnnlm.files import CHECKPOINT, write_file
 
 _META = "keras_rnnlm_checkpoint"
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass

@@ -27,7 +27,7 @@ from keras_rnnlm.training.member_reporter import MembersReporter
 from keras_rnnlm.training.members_evaluation import MembersEvaluation
 from keras_rnnlm.training.optimizers import build_optimizer
 from keras_rnnlm.training.reporter import Reporter
-from keras_rnnlm.training.run import Run, TrainingResult
+from keras_rnnlm.training.run import Run, TrainingResult, notes_of_time
 from keras_rnnlm.training.run_folder import REPORT, RunFolder
 from keras_rnnlm.training.schedules import ClockPace, StepPace
 from keras_rnnlm.training.signals import Interrupted, SignalFlag
@@ -136,11 +136,10 @@ class EnsembleRun:
                 run.compiled(own, frozen)
                 for run, own in zip(runs, batches, strict=True)
             )
-            protocol = self.settings[0].evaluation_protocol
-            final = MembersEvaluation(self.corpus, protocol, len(runs))
+            final = MembersEvaluation(self.corpus, self.settings[0], len(runs))
             pace = runs[0].pace(batches[0], schedule, final, together.network, 0.0)
             if isinstance(pace, ClockPace):
-                pace = CommonPace(pace.deadline, len(runs), pace.shapes)
+                pace = CommonPace(pace.deadline, pace.shapes)
             loops = self._loops(together, runs, batches, pace, clock, identities)
             if parts is None:
                 for folder in folders:
@@ -153,8 +152,10 @@ class EnsembleRun:
             self.reporter.start(
                 {**summary, "members": len(runs), "folder": str(self.folder.path)}
             )
-            if batches[0].note:
-                self.reporter.note(batches[0].note)
+            spent = clock() if parts is None else None
+            for note in (batches[0].note, *notes_of_time(runs[0], pace, spent)):
+                if note:
+                    self.reporter.note(note)
             streams = [
                 make_batches(self.corpus.train, own, noising, step, drawn)
                 for own, noising, drawn in zip(
@@ -209,6 +210,7 @@ class EnsembleRun:
                 writer=self.writer.parts[i],
                 frozen_until=self.frozen_until,
                 validation_seconds=seconds,
+                models=len(runs),
             )
             for i, run in enumerate(runs)
         ]

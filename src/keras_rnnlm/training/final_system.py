@@ -51,7 +51,7 @@ class SystemFigures:
         record = self.tuned.record
         return {
             "valid": dict(record["losses"]),
-            "predictions": record["predictions_with_dynamic"] or record["predictions"],
+            "predictions": record["predictions_compared"],
             "test": [line.to_dict() for line in self.test],
             "search_seconds": round(self.search_seconds, 3),
             "seconds": round(self.seconds, 3),
@@ -103,6 +103,12 @@ class FinalSystem:
             least_speed=tokens / (_LEARNING * self.seconds),
         )
         searched = time.monotonic() - begun
+        wanted, passes = self._settings.system_passes, tuned.record["dropout_passes"]
+        if passes < wanted:
+            note(
+                f"There is time for {passes} passes of dropout, of {wanted}: "
+                f"system_minutes={self._settings.system_minutes:g} is short."
+            )
         lines: list[LineReport] = []
         if corpus.test is not None:
             expected = tokens * _seconds_each(tuned)

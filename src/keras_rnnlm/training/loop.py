@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_rnnlm.config import Settings
-from keras_rnnlm.errors import InputError, TrainingError
+from keras_rnnlm.errors import ProbabilityError, TrainingError
 from keras_rnnlm.models.weights import named_weights
 from keras_rnnlm.program_cache import publish_programs
 from keras_rnnlm.training.averaging import (
@@ -33,6 +33,7 @@ from keras_rnnlm.training.schedules import ClockPace, Knot, StepPace, learning_r
 from keras_rnnlm.training.signals import SignalFlag
 from keras_rnnlm.training.speed import Speed
 from keras_rnnlm.training.validation import Validator
+from keras_rnnlm.training.validation_plan import ValidationPlan
 from keras_rnnlm.training.word_vectors import NOT_FROZEN
 
 LOG_EVERY = 50  # steps
@@ -71,6 +72,7 @@ class TrainingLoop(keras.callbacks.Callback):
         writer: Writer | None = None,
         frozen_until: float = NOT_FROZEN,
         validation_seconds: float = 0.0,
+        models: int = 1,
     ) -> None:
         """Set a run up at its beginning.
 
@@ -90,6 +92,7 @@ class TrainingLoop(keras.callbacks.Callback):
             writer: Takes checkpoints; one that writes them into `folder` if absent.
             frozen_until: Step after which word vectors are trained that are frozen.
             validation_seconds: About how long a validation will take.
+            models: That are trained together and validated one after the other.
         """
         super().__init__()
         self.settings, self.pace, self.batches = settings, pace, batches
@@ -111,7 +114,9 @@ class TrainingLoop(keras.callbacks.Callback):
         self._decays = 0
         self._figures: list[float] = []  # of all validations
         self._stale = 0
-        self._validation_seconds = validation_seconds
+        self._validations = ValidationPlan(
+            settings.validations, validation_seconds, models
+        )
         self._previous: Any = None
         self._resumed: dict[str, np.ndarray] = {}
         self._recent_loss = math.nan
@@ -153,8 +158,8 @@ class TrainingLoop(keras.callbacks.Callback):
         now = self.clock()
         self._speed.add(self.batches.tokens_per_batch, now)
         if isinstance(self.pace, ClockPace):
-            left = self.pace.deadline - now
-            self.pace.observe(self.step, now, self._reserved(left))
+            reserved = self._validations.reserved(self.pace.deadline - now)
+            self.pace.observe(self.step, now, reserved)
             self.complete = self.pace.finished(self.step, now)
         else:
             self.complete = self.pace.finished(self.step)
@@ -163,8 +168,10 @@ class TrainingLoop(keras.callbacks.Callback):
         known = self._speed.value > 0  # not yet after the first step, which compiles
         if (known and now - self._reported >= REPORT_EVERY) or self.complete:
             self._report(now)
-        if self._validation_due():
-            self._validate(logs)
+        if self.validator is not None and (
+            self.complete or self._validations.due(self.pace, self.step, now)
+        ):
+            self._validate(self.validator, logs)
         if self.complete or self.flag.number is not None:
             self._keep(logs)
             self.writer.close()
@@ -233,7 +240,8 @@ class TrainingLoop(keras.callbacks.Callback):
         self._decays = meta["decays"]
         self._figures = meta["figures"]
         self._stale = meta["stale"]
-        self._validation_seconds = meta["validation_seconds"]
+        self._validations.seconds = meta["validation_seconds"]
+        self._validations.steps = list(meta["validated"])
         self.pace.knots = [Knot(*knot) for knot in meta["knots"]]
 
     def _keep(self, logs: Any) -> None:
@@ -256,7 +264,8 @@ class TrainingLoop(keras.callbacks.Callback):
             "decays": self._decays,
             "figures": self._figures,
             "stale": self._stale,
-            "validation_seconds": self._validation_seconds,
+            "validation_seconds": self._validations.seconds,
+            "validated": self.validated,
             "environment": self.environment,
             "knots": [[k.step, k.progress, k.rate] for k in self.pace.knots],
             "log_size": self.folder.log_size(),
@@ -266,30 +275,19 @@ class TrainingLoop(keras.callbacks.Callback):
 
     # -- validation ---------------------------------------------------------------
 
-    def _reserved(self, left: float) -> float:
-        """Seconds that steps leave to validations: half of those left, or the last."""
-        each = self._validation_seconds
-        wanted = (self.settings.validations - len(self._figures)) * each
-        return min(wanted, max(each, 0.5 * left), 0.8 * left)
+    @property
+    def validated(self) -> list[int]:
+        """Steps after which the model was validated."""
+        return list(self._validations.steps)
 
-    def _validation_due(self) -> bool:
-        if self.validator is None:
-            return False
-        if self.complete:
-            return True
-        progress = self.pace.progress(self.step)
-        return progress * self.settings.validations >= len(self._figures) + 1
-
-    def _validate(self, logs: Any) -> None:
-        if self.validator is None:
-            return
+    def _validate(self, validator: Validator, logs: Any) -> None:
         self._check_loss(logs["loss"], self.step)
         self._check_weights()
         begun = self.clock()
         weights = current_weights(self.model)
         try:
-            found = with_weights(self.model, weights, self.validator)
-        except InputError as error:  # finite weights, but no finite probabilities
+            found = with_weights(self.model, weights, validator)
+        except ProbabilityError as error:  # of finite weights
             raise self._not_a_number("validation loss", self.step) from error
         self._figures.append(found.nats_per_token)
         best = found.nats_per_token < self.best_nats
@@ -317,7 +315,7 @@ class TrainingLoop(keras.callbacks.Callback):
         self.reporter.validation(
             self.step, found.nats_per_token, found.perplexity, best
         )
-        self._validation_seconds = now - begun
+        self._validations.took(self.step, now - begun)
         self._speed.pause(now)
         if isinstance(self.pace, ClockPace):
             self.pace.pause(now - begun)

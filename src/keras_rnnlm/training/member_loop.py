@@ -62,27 +62,33 @@ class MemberLoop(TrainingLoop):
 class CommonPace(ClockPace):
     """A time budget that several loops share: asked by each, decided once a step."""
 
-    def __init__(self, deadline: float, members: int, shapes: int = 1) -> None:
+    def __init__(self, deadline: float, shapes: int = 1) -> None:
         """Create a pace that reaches progress 1 at `deadline` seconds.
 
         Args:
             deadline: In seconds of running time.
-            members: Number of loops; each of them validates its own model.
             shapes: As of `ClockPace`.
         """
         super().__init__(deadline, shapes=shapes)
-        self._members = members
         self._observed: int | None = None
-        self._decided: tuple[int, bool] | None = None
+        self._answers: dict[str, tuple[int, bool]] = {}
 
     def observe(self, step: int, now: float, reserved: float = 0.0) -> None:
-        """See `ClockPace.observe`; `reserved` is what one of the members will need."""
+        """See `ClockPace.observe`."""
         if step != self._observed:
             self._observed = step
-            super().observe(step, now, self._members * reserved)
+            super().observe(step, now, reserved)
+
+    def has(self, step: int, now: float, seconds: float) -> bool:
+        """Return what the first to ask in this step was told."""
+        return self._once("has", step, super().has(step, now, seconds))
 
     def finished(self, step: int, now: float) -> bool:
         """Return what the first to ask in this step was told."""
-        if self._decided is None or self._decided[0] != step:
-            self._decided = step, super().finished(step, now)
-        return self._decided[1]
+        return self._once("finished", step, super().finished(step, now))
+
+    def _once(self, question: str, step: int, answer: bool) -> bool:
+        known = self._answers.get(question)
+        if known is None or known[0] != step:
+            known = self._answers[question] = step, answer
+        return known[1]

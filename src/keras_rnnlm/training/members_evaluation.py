@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.language_model import UNITS
 from keras_rnnlm.models.causal_lm import CausalLM
@@ -27,15 +28,15 @@ class MembersEvaluation(FinalEvaluation):
     each member gives both its own figures and its part of the ensemble's.
     """
 
-    def __init__(self, corpus: Corpus, protocol: str | None, members: int) -> None:
+    def __init__(self, corpus: Corpus, settings: Settings, members: int) -> None:
         """Remember what to evaluate and how.
 
         Args:
             corpus: Holds the texts.
-            protocol: State protocol; None chooses by the size of the text.
+            settings: Of the first of them.
             members: How many there will be.
         """
-        super().__init__(corpus, protocol)
+        super().__init__(corpus, settings)
         self._members = members
         self._scored: dict[str, list[ScoredText]] = {name: [] for name in self._texts}
 

@@ -52,8 +52,9 @@ def build_optimizer(
         arguments["weight_decay"] = settings.weight_decay
     theirs = {}
     if kind is keras.optimizers.Muon:
-        # Hidden matrices by Muon, embeddings, biases and the output layer by Adam.
-        arguments["exclude_layers"] = ["output"]
+        # Hidden matrices by Muon; embeddings, biases, the output layer, and columns of
+        # numbers for each unit by Adam.
+        arguments["exclude_layers"] = [r"(^|/)output/", r"/convolution_kernel$"]
         arguments["adam_weight_decay"] = settings.weight_decay
         theirs = {"beta_1": "adam_beta_1", "beta_2": "adam_beta_2"}
     defaults = Settings()

@@ -19,6 +19,7 @@ from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.folder import json_bytes, parameter_count, save_folder
 from keras_rnnlm.models.weights import assign_weights
 from keras_rnnlm.plots import training_curve
+from keras_rnnlm.scoring.protocols import DEFAULT_LANES
 from keras_rnnlm.scoring.tuned_files import write_tuned
 from keras_rnnlm.training.batches import (
     make_batches,
@@ -36,7 +37,7 @@ from keras_rnnlm.training.checkpoints import (
     Checkpoint,
     restore,
 )
-from keras_rnnlm.training.final_evaluation import FinalEvaluation
+from keras_rnnlm.training.final_evaluation import FinalEvaluation, protocol_of_run
 from keras_rnnlm.training.final_system import FinalSystem
 from keras_rnnlm.training.identity import (
     environment,
@@ -52,6 +53,9 @@ from keras_rnnlm.training.word_vectors import (
     StartingVectors,
     frozen_steps,
 )
+
+_LITTLE = 0.25
+"""Share of a timed run below which a user is told how little is left for training."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ class Run:
         valid = self.corpus.valid
         protocol = self.settings.evaluation_protocol
         validator = None if valid is None else Validator(valid, protocol)
-        final = FinalEvaluation(self.corpus, protocol)
+        final = FinalEvaluation(self.corpus, self.settings)
         reserve = 0.0 if system is None else system.seconds
         pace = self.pace(batches, schedule, final, network, reserve)
         loop = TrainingLoop(
@@ -129,8 +133,10 @@ class Run:
             self.folder.cut_log(checkpoint.meta["log_size"])
             loop.resume(checkpoint)
         self.reporter.start(self.summary(network, batches, pace, loop.step))
-        if batches.note:
-            self.reporter.note(batches.note)
+        begun = clock() if checkpoint is None else None
+        for note in (batches.note, *notes_of_time(self, pace, begun)):
+            if note:
+                self.reporter.note(note)
         loop.paused = step == frozen_until
         loop.set_model(network)  # `fit` would, but a run may resume in a pause
         while not loop.complete:
@@ -216,7 +222,8 @@ class Run:
         if schedule is not None:
             knots = [Knot(*knot) for knot in schedule["knots"]]
             steps = schedule["steps"]
-            return StepPace(schedule.get("planned", steps), knots, last=steps)
+            planned = schedule.get("planned", steps)
+            return StepPace(planned, knots, steps, schedule.get("validated"))
         if settings.minutes is not None:
             reserve += final.estimated_seconds(self.evaluated(network))
             deadline = max(1.0, 60.0 * settings.minutes - reserve)
@@ -324,11 +331,44 @@ class Run:
         return TrainingResult(self.folder.path, report, model)
 
 
+def notes_of_time(
+    run: Run, pace: StepPace | ClockPace, begun: float | None
+) -> list[str]:
+    """Return what a user should know of a timed run before it trains.
+
+    Args:
+        run: It.
+        pace: Its pace.
+        begun: Seconds of its time that are over before the first step; None for a run
+            that is gone on with.
+    """
+    minutes = run.settings.minutes
+    if minutes is None or not isinstance(pace, ClockPace):
+        return []
+    notes = []
+    protocol = protocol_of_run(run.corpus, run.settings)
+    if protocol != run.settings.evaluation_protocol:
+        notes.append(
+            "To end in time, validation and test text are not read as one stream each "
+            f"at the end but as {DEFAULT_LANES} (protocol {protocol}). For one stream "
+            "give --set protocol=carry."
+        )
+    if begun is not None and pace.deadline - begun < _LITTLE * 60.0 * minutes:
+        share = max(pace.deadline - begun, 0.0) / (60.0 * minutes)
+        notes.append(
+            f"Only {share:.0%} of the {minutes:g} minutes are left for training: the "
+            "rest goes into the start and the figures at the end. Give more --minutes, "
+            "or less text to validate and test on."
+        )
+    return notes
+
+
 def schedule_of_loop(loop: TrainingLoop) -> dict[str, Any]:
     """Return what repeats the steps of a run that has ended, for its report."""
     schedule: dict[str, Any] = {
         "steps": loop.step,
         "knots": [[k.step, k.progress, k.rate] for k in loop.pace.knots],
+        "validated": loop.validated,
     }
     # Rates are those of the run as it was planned, also where patience ended it.
     if isinstance(loop.pace, StepPace) and loop.pace.steps != loop.step:

@@ -89,7 +89,11 @@ class StepPace:
     """Progress of a run whose number of steps is known."""
 
     def __init__(
-        self, steps: int, knots: Sequence[Knot] = (), last: int | None = None
+        self,
+        steps: int,
+        knots: Sequence[Knot] = (),
+        last: int | None = None,
+        validated: Sequence[int] | None = None,
     ) -> None:
         """Create a pace over `steps`, straight or along the recorded `knots`.
 
@@ -97,8 +101,10 @@ class StepPace:
             steps: Those that progress reaches 1 with.
             knots: Of the run that is repeated.
             last: Step that the run ends with, if it ends early.
+            validated: Steps after which the run that is repeated was validated.
         """
         self.steps = steps
+        self.validated = None if validated is None else frozenset(validated)
         self.last = steps if last is None else last
         self.knots = list(knots)
         self._line = 0
@@ -118,6 +124,16 @@ class StepPace:
     def finished(self, step: int) -> bool:
         """Return whether `step` steps are all of them."""
         return step >= self.last
+
+
+def compiles(took: float, quickest: float) -> bool:
+    """Return whether a step took so long that it will have compiled.
+
+    Args:
+        took: Its seconds.
+        quickest: Seconds of the quickest step.
+    """
+    return took > max(_LONG, _LONGER * quickest)
 
 
 class ClockPace:
@@ -171,7 +187,7 @@ class ClockPace:
             self._seen = (step, now)  # after the first step, which compiles
             self._pauses = 0.0
             return
-        if self._compilations > 0 and took > max(_LONG, _LONGER * self._quickest):
+        if self._compilations > 0 and compiles(took, self._quickest):
             self._compilations -= 1
             self._pauses += took
         self._quickest = min(self._quickest, took)
@@ -191,6 +207,10 @@ class ClockPace:
         self.knots.append(Knot(step, progress, min(rate, _STRETCH) if first else rate))
         self._seen = (step, now)
         self._pauses = 0.0
+
+    def has(self, step: int, now: float, seconds: float) -> bool:
+        """Return whether there are so many seconds left after a step."""
+        return self.deadline - now >= seconds
 
     def finished(self, step: int, now: float) -> bool:
         """Return whether the schedule or the time is at its end."""

@@ -5,6 +5,7 @@
   const tokens = data.tokens;
   const count = tokens.length;
   const unit = data.model.token;
+  const MOST_PIXELS = 16384;  // of a side of a canvas
 
   // ---- small tools ----------------------------------------------------------------
 
@@ -344,10 +345,11 @@
     const wide = 13;
     const high = Math.max(5, Math.min(10, Math.floor(320 / map.units.length)));
     const label = 18;
-    const scale = window.devicePixelRatio || 1;
     const [width, height] = [count * wide, map.units.length * high + label];
-    canvas.width = width * scale;
-    canvas.height = height * scale;
+    // Beyond some 32,000 pixels a side browsers draw nothing.
+    const scale = Math.min(window.devicePixelRatio || 1, MOST_PIXELS / Math.max(width, height));
+    canvas.width = Math.floor(width * scale);
+    canvas.height = Math.floor(height * scale);
     canvas.style.width = `${width}px`;
     canvas.style.height = `${height}px`;
     const style = getComputedStyle(document.documentElement);
