@@ -229,13 +229,18 @@ ONCE = (
     "tests/scoring/test_protocols.py",
     "tests/scoring/test_search.py",
     "tests/scoring/test_temperature.py",
+    "tests/training/test_final_evaluation.py",
+    "tests/training/test_final_system.py",
     "tests/training/test_member_parts.py",
     "tests/training/test_recipes_reach_figures.py",
     "tests/training/test_resegmentation.py",
+    "tests/training/test_resume_options.py",
     "tests/training/test_schedules.py",
     "tests/training/test_scoring_speed.py",
     "tests/training/test_signals.py",
     "tests/training/test_speed.py",
+    "tests/training/test_throughput.py",
+    "tests/training/test_validation_plan.py",
 )
 BENCHMARKS = ("tests/bench/", "tests/benchmarks/", "tests/cli/test_bench.py")
 

@@ -106,8 +106,9 @@ def test_folders_of_killed_processes_go_those_of_living_ones_stay(
 
 def environment(cache: Path, **others: str) -> dict[str, str]:
     paths = [str(CHECKOUT / "src"), os.environ.get("PYTHONPATH", "")]
+    kept = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
     return {
-        **os.environ,
+        **kept,
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "RNNLM_CACHE": str(cache),
         "RNNLM_PROGRAMS": "",

@@ -129,7 +129,9 @@ def test_where_it_is_too_late_to_measure_the_recipe_is_taken(monkeypatch):
 
 @pytest.mark.slow
 def test_a_model_is_trained_with_what_is_suggested_unasked(text, monkeypatch, capsys):
+    begun = time.monotonic()  # and not that of the process of all tests
     monkeypatch.setattr(suggested, "ENOUGH", 0.2)
+    monkeypatch.setattr(suggested, "started_at", lambda: begun)
     words = ["train", text, "--minutes", "0.3", "--tokenizer", "word", "--out", "model"]
     assert run([*words, "--set", "units=32", "--json"]) == 0
     printed = capsys.readouterr()

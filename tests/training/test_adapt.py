@@ -75,6 +75,7 @@ def test_it_learns_the_new_text_and_leaves_the_old_model_alone(
     assert report["adaptation"]["before"] == found["before"]
 
 
+@pytest.mark.once
 def test_the_figures_before_are_those_of_the_model(base: Base, tmp_path: Path) -> None:
     corpus = texts(base)
     settings = base.settings("adapt", QUICK)
@@ -156,6 +157,7 @@ def test_an_interrupted_adaptation_resumes_to_the_same_weights(
         np.testing.assert_array_equal(array, expected[name], err_msg=name)
 
 
+@pytest.mark.once
 def test_one_line_is_enough(base: Base, tmp_path: Path) -> None:
     corpus = Corpus.from_texts(NEW[:1], tokenizer=base.tokenizer)
     settings = base.settings("adapt", {"epochs": 2})
@@ -169,6 +171,7 @@ def test_one_line_is_enough(base: Base, tmp_path: Path) -> None:
         assert found[f"train_text_{name}"]["nats"] == pytest.approx(nats, rel=1e-6)
 
 
+@pytest.mark.once
 def test_what_is_evaluated_by_lines_is_trained_by_lines(
     base: Base, tmp_path: Path
 ) -> None:
@@ -219,6 +222,7 @@ def test_what_cannot_go_together(base: Base, tmp_path: Path) -> None:
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.once
 def test_the_lanes_are_as_many_as_were_asked_for(base: Base, tmp_path: Path) -> None:
     corpus = texts(base)
     old = Corpus.from_texts(OLD * 4, tokenizer=base.tokenizer).train
@@ -230,6 +234,7 @@ def test_the_lanes_are_as_many_as_were_asked_for(base: Base, tmp_path: Path) -> 
         assert told.summary["batch_size"] == 16
 
 
+@pytest.mark.once
 def test_that_unknown_words_were_learnt_is_handed_down(
     base: Base, tmp_path: Path
 ) -> None:
@@ -241,6 +246,7 @@ def test_that_unknown_words_were_learnt_is_handed_down(
     assert Base.load(tmp_path / "a").knows_unknown
 
 
+@pytest.mark.once
 def test_old_text_has_something_to_predict(tmp_path: Path) -> None:
     corpus = Corpus.from_texts(OLD, tokenizer="char")
     quick = {"max_steps": 2, "validations": 1}

@@ -152,6 +152,7 @@ def steady_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FinalEvaluation, "estimated_seconds", lambda *_: 1.0)
 
 
+@pytest.mark.once
 def test_validations_that_would_take_all_of_the_time_leave_half_of_it(
     corpus: Corpus,
     tmp_path: Path,
@@ -185,6 +186,7 @@ def test_a_replayed_time_budget_is_bit_equal(
         np.testing.assert_array_equal(array, expected[name])
 
 
+@pytest.mark.once
 def test_a_time_budget_ends_with_its_schedule(
     corpus: Corpus, tmp_path: Path, steady_clock: None
 ) -> None:
@@ -199,6 +201,7 @@ def test_a_time_budget_ends_with_its_schedule(
     assert sum(seconds > 17 for seconds in times) <= 1
 
 
+@pytest.mark.once
 def test_resuming_a_finished_run_does_nothing(corpus: Corpus, tmp_path: Path) -> None:
     first = train(corpus, Settings(**SMALL), tmp_path / "run")
     stamp = (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns
@@ -231,6 +234,7 @@ def test_a_second_writer_is_refused(corpus: Corpus, tmp_path: Path) -> None:
     first.close()
 
 
+@pytest.mark.once
 def test_resuming_without_a_checkpoint_starts_over(
     corpus: Corpus, tmp_path: Path
 ) -> None:
@@ -254,6 +258,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
         train(corpus, settings, tmp_path / "run")
 
 
+@pytest.mark.once
 def test_early_stopping(corpus: Corpus, tmp_path: Path) -> None:
     settings = Settings(
         **{**SMALL, "learning_rate": 1e-12, "patience": 2, "validations": 30}
@@ -270,6 +275,7 @@ def test_early_stopping(corpus: Corpus, tmp_path: Path) -> None:
     assert again.validations == listener.validations
 
 
+@pytest.mark.once
 def test_a_replay_is_of_the_same_text(corpus: Corpus, tmp_path: Path) -> None:
     report = train(corpus, Settings(**SMALL), tmp_path / "run").report
     check_replay(report, corpus)
@@ -280,6 +286,7 @@ def test_a_replay_is_of_the_same_text(corpus: Corpus, tmp_path: Path) -> None:
         schedule_of({**report, "adaptation": {"replay": 0.5}})
 
 
+@pytest.mark.once
 def test_a_run_that_was_killed_as_it_wrote_its_folder_goes_on(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -392,6 +399,7 @@ def test_the_lock_is_freed_when_a_run_ends(corpus: Corpus, tmp_path: Path) -> No
     RunFolder(tmp_path / "run", resume=True).close()
 
 
+@pytest.mark.once
 def test_a_diverged_model_has_a_card_all_the_same(
     corpus: Corpus, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from keras_rnnlm.training.member_loop import MemberLoop
 from keras_rnnlm.training.run import TrainingResult
 from keras_rnnlm.training.train import train
 from keras_rnnlm.training.train_members import train_members
+from keras_rnnlm.training.validation import Validator
 from keras_rnnlm.training.word_vectors import NOT_FROZEN, frozen_steps
 from tests.conftest import only_on
 from tests.data.gensim_files import chance
@@ -184,8 +185,8 @@ def test_members_go_on_from_before_and_after_they_thaw(
     validate, ends = TrainingLoop._validate, TrainingLoop.on_train_batch_end
     stop = 0
 
-    def ending(self: MemberLoop, logs: Any) -> None:
-        validate(self, logs)
+    def ending(self: MemberLoop, validator: Validator, logs: Any) -> None:
+        validate(self, validator, logs)
         self.complete |= early and self._index == 0 and self.step >= 2
 
     def interrupt(self: MemberLoop, batch: int, logs: Any = None) -> None:
