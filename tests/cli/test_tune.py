@@ -247,10 +247,11 @@ def test_a_search(real: Path, english_file: Path, tmp_path: Path) -> None:
 def test_what_is_not_said_again_is_as_it_was_begun(
     english_file: Path, tmp_path: Path
 ) -> None:
-    """Fake trainings; the rungs are those of the folder unless others are asked for."""
+    """Fake trainings; rungs and seed are the folder's unless others are given."""
     out = ["--out", str(tmp_path / "out")]
+    rungs = ["--rungs", "2", "--factor", "4"]
     for options in (
-        ["--trials", "1", "--trial-steps", "8", "--rungs", "2", "--factor", "4"],
+        ["--trials", "1", "--trial-steps", "8", "--seed", "5", *rungs],
         ["--trials", "2", "--resume"],
         ["--trials", "3", "--resume", "--rungs", "2"],
         ["--minutes", "60", "--trials", "4", "--resume", "--factor", "4"],

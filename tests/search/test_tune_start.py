@@ -11,7 +11,7 @@ import pytest
 
 from keras_rnnlm.cli import imports
 from keras_rnnlm.cli.main import run
-from keras_rnnlm.cli.tune import short_rung
+from keras_rnnlm.cli.tune_budget import short_rung
 from keras_rnnlm.config import Settings
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.search import tune, tune_start

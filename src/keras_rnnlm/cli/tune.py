@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from keras_rnnlm.cli.base import Session, Verb
 from keras_rnnlm.cli.compare import OF_TEXT
@@ -22,21 +21,16 @@ from keras_rnnlm.cli.train import (
     stem,
     train,
 )
+from keras_rnnlm.cli.tune_budget import is_typed, rungs_of, sampler_of, short_rung
 from keras_rnnlm.cli.tune_output import print_search, write_search
 from keras_rnnlm.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from keras_rnnlm.data.corpus import Corpus
-    from keras_rnnlm.search.rungs import Rungs
     from keras_rnnlm.search.tune_plan import TunePlan
     from keras_rnnlm.search.tune_start import Start
 
-SHARE = 20.0
-"""A trial on the last rung has this part of --minutes, unless --trial-minutes says."""
-_START = 13.0
-"""Seconds of a training that are start and compilation, about."""
 BUDGETS = ("minutes", "max_steps", "epochs")
-OF_RUNGS = ("trial_minutes", "trial_steps", "pruner", "factor", "rungs")
 
 
 class _Tune(Verb):
@@ -174,7 +168,7 @@ def tune(context: click.Context, /, **options: Any) -> int:
         )
     # Before anything heavy: a slip in a name or a setting shows at once.
     if not options["resume"]:
-        _rungs(context, options)
+        rungs_of(context, options)
     sets = parse_overrides(options["sets"])
     for name in (*BUDGETS, "seed"):
         if name in sets:
@@ -218,7 +212,10 @@ def tune(context: click.Context, /, **options: Any) -> int:
 
     study = options["study"] or name
     begun = plan_begun(out, options["resume"], options["storage"], study)
-    rungs = _rungs(context, options, begun)
+    if begun is not None and not is_typed(context, "seed"):
+        options["seed"] = overrides["seed"] = begun.seed
+        settings = settings.replace(seed=begun.seed)
+    rungs = rungs_of(context, options, begun)
     limits = Limits(options["minutes"], options["trials"], options["workers"])
     rivals = rivals_of(rungs, settings.network) if begun is None else begun.rivals
     check_limits(rungs, 1 + len(rivals), limits)
@@ -303,94 +300,14 @@ def _plan(
     from keras_rnnlm.search.space import default_space, parse_search
     from keras_rnnlm.search.tune_plan import make_tune_plan
 
-    typed = parse_overrides(options["sets"])
-    space = parse_search(options["searches"], start.settings, typed)
+    sets = parse_overrides(options["sets"])
+    space = parse_search(options["searches"], start.settings, sets)
     return make_tune_plan(
         corpus,
         start.settings,
         space or default_space(start.settings, corpus.tokenizer.kind),
-        _rungs(context, options, begun),
-        sampler=_sampler(context, options, begun),
+        rungs_of(context, options, begun),
+        sampler=sampler_of(context, options, begun),
         seed=options["seed"],
         rivals=start.rivals,
     )
-
-
-def short_rung(rungs: "Rungs") -> str | None:
-    """Return a warning where all trials are too short; None where they are not."""
-    from keras_rnnlm.search.rungs import SHORTEST
-
-    seconds = rungs.seconds
-    if seconds is None or len(seconds) > 1 or seconds[0] >= SHORTEST:
-        return None
-    much = "most" if seconds[0] < 2 * _START else "much"
-    return (
-        f"Every trial has {seconds[0]:.3g} s in all, and {much} of that is start and "
-        f"compilation (some {_START:g} s): figures hardly tell good settings from bad "
-        "ones. Give --trial-minutes 1 or more."
-    )
-
-
-def _rungs(
-    context: click.Context, options: dict[str, Any], begun: "TunePlan | None" = None
-) -> "Rungs":
-    """Return the rungs that were asked for; those of a search that is gone on with."""
-    from keras_rnnlm.search.rungs import make_rungs
-
-    values = {name: options[name] for name in OF_RUNGS}
-    typed = {
-        name
-        for name in OF_RUNGS
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
-    if begun is not None:
-        if not typed:
-            return begun.rungs
-        values |= {n: v for n, v in _of_rungs(begun.rungs).items() if n not in typed}
-        if "trial_minutes" in typed or "trial_steps" in typed:
-            values |= {n: options[n] for n in ("trial_minutes", "trial_steps")}
-    minutes, steps = values["trial_minutes"], values["trial_steps"]
-    if minutes is not None and steps is not None:
-        raise click.UsageError(
-            "--trial-minutes and --trial-steps are two budgets; leave one out.", context
-        )
-    if minutes is None and steps is None:
-        if options["minutes"] is None:
-            raise click.UsageError(
-                "With --trials alone give --trial-minutes or --trial-steps.", context
-            )
-        minutes = options["minutes"] / SHARE
-    if values["pruner"] == "none" and "rungs" in typed:
-        raise click.UsageError(
-            "--pruner none has one rung; leave --rungs out.", context
-        )
-    return make_rungs(
-        minutes=minutes,
-        steps=steps,
-        pruner=values["pruner"],
-        factor=values["factor"],
-        number=values["rungs"],
-    )
-
-
-def _sampler(
-    context: click.Context, options: dict[str, Any], begun: "TunePlan | None"
-) -> str:
-    """Return the sampler that was asked for; else that of a search gone on with."""
-    typed = context.get_parameter_source("sampler") is ParameterSource.COMMANDLINE
-    name: str = options["sampler"]
-    return name if begun is None or typed else begun.sampler
-
-
-def _of_rungs(rungs: "Rungs") -> dict[str, Any]:
-    """Return the options that ask for these rungs."""
-    from keras_rnnlm.search.rungs import MINUTES
-
-    timed = rungs.unit == MINUTES
-    return {
-        "trial_minutes": rungs.budgets[-1] if timed else None,
-        "trial_steps": None if timed else int(rungs.budgets[-1]),
-        "pruner": rungs.pruner,
-        "factor": rungs.factor,
-        "rungs": len(rungs.budgets),
-    }
