@@ -17,7 +17,7 @@ PORTABLE = tests/layers tests/models tests/training tests/scoring tests/generati
 
 help:
 	@echo "make demo              train a small language model in two minutes and look at it"
-	@echo "make test              the tests on the default backend (JAX), in five minutes"
+	@echo "make test              the tests on the default backend (JAX), in six minutes"
 	@echo "make test-slow         those that take long: kills, sanitizers, the wheel"
 	@echo "make test-benchmarks   the tests of rnnlm bench and of benchmarks/"
 	@echo "make test-backends     the tests that concern TensorFlow and PyTorch too"

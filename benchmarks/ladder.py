@@ -27,6 +27,7 @@ from typing import Any
 
 from keras_rnnlm.bench.record import write_figures
 
+DIVERGED = "Training stopped"
 RNNLM = shlex.join([sys.executable, "-m", "keras_rnnlm"])
 
 
@@ -57,8 +58,10 @@ def main() -> None:
 def measured(name: str, sets: list[str], given: argparse.Namespace) -> dict[str, Any]:
     """Train with some settings changed; return a row of figures.
 
+    That of a training that cannot go on, such as one that diverges, says why.
+
     Raises:
-        RuntimeError: The command failed; what it said is in the message.
+        RuntimeError: Settings that cannot be; what the command said is in the message.
     """
     with tempfile.TemporaryDirectory() as folder:
         command = [*shlex.split(given.rnnlm), "train", *given.arguments]
@@ -67,13 +70,15 @@ def measured(name: str, sets: list[str], given: argparse.Namespace) -> dict[str,
         for one in sets:
             command += ["--set", one]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
+    row: dict[str, Any] = {"run": name, "settings": " ".join(sets)}
+    if DIVERGED in done.stderr:
+        return {**row, "failed": DIVERGED}
     if done.returncode:
         raise RuntimeError(f"{shlex.join(command)} failed:\n{done.stderr[-2000:]}")
     report = json.loads(done.stdout)
     figures = report["valid"]
     return {
-        "run": name,
-        "settings": " ".join(sets),
+        **row,
         "weights": report["parameters"],
         "validation perplexity": figures["perplexity"],
         "nats a token": round(figures["loss"], 4),

@@ -1,7 +1,7 @@
 """Many short trainings over a grid of settings: what the rules of `suggest` come from.
 
-    python benchmarks/sweeps/run.py benchmarks/sweeps/units.toml \
-        --data ../shared/data --out benchmarks/results/sweeps/units.jsonl
+    python benchmarks/sweeps/run.py benchmarks/sweeps/minute.toml \
+        --data ../shared/data --out benchmarks/results/sweeps/minute.jsonl
 
 A file of sweeps has one or more tables such as
 

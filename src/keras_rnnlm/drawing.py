@@ -97,7 +97,7 @@ def perplexity_scale(axes: Axes, values: Sequence[float]) -> None:
 
 
 def legend(axes: Axes) -> None:
-    """Name the lines, beside the picture where there are several."""
+    """Name the lines beside the picture, where there are any."""
     if len(axes.get_legend_handles_labels()[0]) > 0:
         axes.legend(
             loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, labelcolor=INK

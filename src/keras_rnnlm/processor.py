@@ -1,6 +1,7 @@
 """What this process computes on: its processor and the cores it may use."""
 
 import os
+import platform
 from functools import lru_cache
 from pathlib import Path
 
@@ -8,13 +9,13 @@ from pathlib import Path
 @lru_cache(maxsize=1)
 def processor_flags() -> frozenset[str]:
     """Return the names of this processor's instruction set extensions."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith(("flags", "Features")):
-                return frozenset(line.partition(":")[2].split())
-    except OSError:
-        pass
-    return frozenset()
+    return frozenset(_told("flags", "Features").split())
+
+
+@lru_cache(maxsize=1)
+def processor_name() -> str:
+    """Return what this processor calls itself."""
+    return _told("model name") or platform.processor() or "unknown processor"
 
 
 def usual_precision() -> str:
@@ -31,3 +32,15 @@ def visible_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _told(*keys: str) -> str:
+    """Return what Linux says of the first core under one of some keys."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in keys:
+                return value.strip()
+    except OSError:
+        pass
+    return ""

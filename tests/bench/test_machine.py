@@ -1,6 +1,6 @@
 import json
 
-from keras_rnnlm.bench.machine import machine, machine_kind, versions
+from keras_rnnlm.bench.machine import machine, versions
 
 
 def test_facts_are_ready_for_json_and_name_no_host() -> None:
@@ -16,8 +16,3 @@ def test_facts_are_ready_for_json_and_name_no_host() -> None:
 def test_versions_of_what_is_installed() -> None:
     found = versions()
     assert {"python", "keras-rnnlm", "keras", "jax", "numpy"} <= set(found)
-
-
-def test_a_name_for_files() -> None:
-    facts = {"processor": "Some(R) Core(TM) i7-9 CPU @ 3.00GHz", "cores": 4}
-    assert machine_kind(facts) == "some-core-i7-9-4-cores"

@@ -15,14 +15,17 @@ def test_runs_are_judged_on_validation_text_and_not_repeated(
     first = f'[[row]]\nname = "base"\nset = [{tiny}]\n'
     second = f'[[row]]\nname = "wider"\nset = [{tiny}, "embedding=12"]\n'
     command = ["--json", record, "--", english_file, "--valid", english_file]
-    for text, told in ((first, 1), (first + second, 1)):
+    wild = f'{tiny}, "optimizer=sgd", "learning_rate=1e38", "clip_norm=0"'
+    third = f'[[row]]\nname = "wild"\nset = [{wild}]\n'
+    for text, told in ((first, 1), (first + second + third, 2)):
         rows.write_text(text, encoding="utf-8")
         done = run("ladder", rows, *command)
         assert done.returncode == 0, done.stderr
         assert len(done.stdout.splitlines()) == told
     stored = json.loads(record.read_text(encoding="utf-8"))["rows"]
-    assert [row["run"] for row in stored] == ["base", "wider"]
-    assert all(row["validation perplexity"] > 1 for row in stored)
+    assert [row["run"] for row in stored] == ["base", "wider", "wild"]
+    assert all(row["validation perplexity"] > 1 for row in stored[:2])
+    assert stored[2]["failed"] == "Training stopped"
     assert stored[0]["steps"] == 4
 
 

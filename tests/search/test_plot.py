@@ -44,4 +44,5 @@ def test_round_numbers(low: float, ratio: float) -> None:
     assert 3 <= len(found) <= 25
     assert found == sorted(set(found))
     assert all(low * (1 - 1e-9) <= number <= high * (1 + 1e-9) for number in found)
-    assert all(len(f"{number:.6g}".strip("0.")) <= 6 for number in found)
+    digits = [f"{number:.9e}".partition("e")[0].rstrip("0.") for number in found]
+    assert all(len(each) <= 6 for each in digits)  # with a point

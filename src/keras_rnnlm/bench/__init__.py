@@ -2,6 +2,6 @@
 
 Every contestant runs in a process of its own (`worker`), since a process has one Keras
 backend, one allocator and one set of threads. All processes of a comparison are alive
-at the same time and take turns (`interleave`), so that what else the machine does falls
+at the same time and take turns (`compare`), so that what else the machine does falls
 on all of them alike.
 """

@@ -1,6 +1,6 @@
 """How fast this machine multiplies large matrices and reads weights: the ceilings.
 
-Runs in a process of its own for each library (`worker`). A `Ceiling` takes turns with
+Runs in a process of its own for each library (`worker`). A `Library` takes turns with
 the other libraries' like any contestant; the best figure of all is the machine's.
 """
 

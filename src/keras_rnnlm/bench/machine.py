@@ -1,13 +1,12 @@
 """What the figures were measured on and with."""
 
-import os
 import platform
-import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from keras_rnnlm import __version__
+from keras_rnnlm.processor import processor_flags, processor_name, visible_cores
 
 PACKAGES = (
     "jax",
@@ -23,19 +22,12 @@ FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "asimd", "
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
-def visible_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def machine() -> dict[str, Any]:
     """Return the kind of machine: system, processor, cores, caches; no names."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor("model name") or platform.processor() or "unknown",
-        "instructions": [flag for flag in FLAGS if flag in _flags()],
+        "processor": processor_name(),
+        "instructions": [flag for flag in FLAGS if flag in processor_flags()],
         "cores": visible_cores(),
         "caches": cache_bytes(),
     }
@@ -65,23 +57,3 @@ def cache_bytes() -> dict[str, int]:
         if kind != "Instruction" and size.endswith("K"):
             sizes[f"L{level}"] = int(size[:-1]) << 10
     return sizes
-
-
-def machine_kind(facts: dict[str, Any]) -> str:
-    """Return a name for files, such as `amd-epyc-2-cores`, from `machine()`."""
-    words = re.sub(r"\(.*?\)|@.*|\bCPU\b|\bProcessor\b", " ", facts["processor"])
-    slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
-    return f"{slug}-{facts['cores']}-cores"
-
-
-def _flags() -> set[str]:
-    return set((_processor("flags") or _processor("Features") or "").split())
-
-
-def _processor(key: str) -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return ""
-    found = re.search(rf"^{key}\s*:\s*(.*)$", text, re.MULTILINE)
-    return found.group(1).strip() if found else ""

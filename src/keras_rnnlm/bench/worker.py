@@ -68,7 +68,7 @@ def _contestant(specification: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
 def _ceiling(specification: dict[str, Any]) -> tuple[dict[str, Any], Answer]:
     """Make a library ready to multiply and to read."""
     from keras_rnnlm.bench.ceilings import library
-    from keras_rnnlm.bench.machine import visible_cores
+    from keras_rnnlm.processor import visible_cores
 
     measured = library(specification["library"], visible_cores())
 

@@ -161,12 +161,16 @@ def load_ngram(
 
 
 @contextmanager
-def working() -> "Iterator[Callable[[str, int, int], None]]":
-    """Show a bar for each part of the work, on a terminal."""
+def working(what: str) -> "Iterator[Callable[[str, int, int], None]]":
+    """Show a bar for each part of the work, on a terminal.
+
+    Args:
+        what: Is done, such as `evaluating`.
+    """
     from keras_rnnlm.cli.progress import reading
 
-    with reading("evaluating") as progress:
-        yield lambda what, done, total: progress(done, total)
+    with reading(what) as progress:
+        yield lambda part, done, total: progress(done, total)
 
 
 def line_rows(

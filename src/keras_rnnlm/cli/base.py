@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from keras_rnnlm.errors import nearest
 
@@ -19,6 +20,17 @@ class Session:
 
     debug: bool = False
     arguments: tuple[str, ...] = ()
+
+
+def typed_words(context: click.Context) -> tuple[str, ...]:
+    """Return what was typed after `rnnlm`."""
+    session = context.find_object(Session)
+    return session.arguments if session else ()
+
+
+def is_typed(context: click.Context, name: str) -> bool:
+    """Return whether an option stood on the command line."""
+    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _turn_on_debug(context: click.Context, _: click.Parameter, given: bool) -> None:

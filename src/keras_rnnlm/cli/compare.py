@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from keras_rnnlm.cli.base import Verb
+from keras_rnnlm.cli.base import Verb, typed_words
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.outputs import check_file
 from keras_rnnlm.cli.process import program
@@ -191,7 +191,7 @@ def compare(context: click.Context, /, **options: Any) -> int:
             out,
             resume=options["resume"],
             observer=progress,
-            command=shlex.join(["rnnlm", *_typed(context)]),
+            command=shlex.join(["rnnlm", *typed_words(context)]),
         )
     if found.interrupted is not None:
         click.echo(
@@ -253,13 +253,6 @@ def _test_note(corpus: "Corpus") -> str | None:
         "There is no test text: figures are those of the validation text, which chose "
         "the weights, and nothing is tested. Give --test FILE for fair ones."
     )
-
-
-def _typed(context: click.Context) -> Sequence[str]:
-    from keras_rnnlm.cli.base import Session
-
-    session = context.find_object(Session)
-    return session.arguments if session else ()
 
 
 def _write(

@@ -216,7 +216,7 @@ def _additions(
     order = part(settings, "ngram").get("order")
     dynamic, cache = part(settings, "dynamic"), part(settings, "cache")
     ngram = load_ngram(lm, asked["ngram"], asked["train_texts"], encoding, order)
-    with working() as progress:
+    with working("evaluating") as progress:
         return lm.evaluate_additions(
             texts,
             static=protocol != "carry",

@@ -1,13 +1,12 @@
 """`rnnlm explain`: a page that shows why a model says what it says of a text."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
+from keras_rnnlm.cli.additions import working
 from keras_rnnlm.cli.base import Verb
 from keras_rnnlm.cli.imports import import_option
 
@@ -95,7 +94,7 @@ def explain(
     known = lm.tuned is not None and any(line.cache for line in lm.tuned.lines)
     if cache and not known:
         options["cache"] = CacheSettings()
-    with _working() as progress:
+    with working("explaining") as progress:
         found = explaining.explain(
             lm,
             _beginning(files, characters_of(measured) + 1),
@@ -114,15 +113,6 @@ def explain(
         if note := fonts_for(pieces).note:
             click.echo(note, err=True)
     click.echo("Wrote " + ", ".join(map(str, written)) + ".", err=True)
-
-
-@contextmanager
-def _working() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar for each part of the work, on a terminal."""
-    from keras_rnnlm.cli.progress import reading
-
-    with reading("explaining") as progress:
-        yield lambda what, done, total: progress(done, total)
 
 
 def _beginning(files: Any, characters: int) -> str:

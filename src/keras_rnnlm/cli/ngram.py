@@ -113,7 +113,7 @@ def ngram(context: click.Context, /, **options: Any) -> None:
     found = _described(model, tokenizer)
     for part in PARTS:
         if part in texts:
-            found[part] = _figures(model, texts[part], tokenizer)
+            found[part] = _figures(model, texts[part])
     found["seconds"] = {
         "reading": counted - begun,
         "estimating": estimated - counted,
@@ -157,7 +157,7 @@ def _described(model: "NGramModel", tokenizer: "Tokenizer") -> dict[str, Any]:
     }
 
 
-def _figures(model: "NGramModel", text: Any, tokenizer: "Tokenizer") -> dict[str, Any]:
+def _figures(model: "NGramModel", text: Any) -> dict[str, Any]:
     from keras_rnnlm.scoring.report import figures_of, finite
 
     begun = time.perf_counter()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from keras_rnnlm.cli.base import Session, Verb
+from keras_rnnlm.cli.base import Verb, is_typed, typed_words
 from keras_rnnlm.cli.figures import short_row, system_rows
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.process import program, started_at
@@ -245,7 +245,7 @@ def _report_to_replay(
 ) -> dict[str, Any]:
     """Return the report of the run that made `--replay MODEL`."""
     for name in ("recipe", "sets", "minutes", "seed"):
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        if is_typed(context, name):
             option = {"sets": "--set"}.get(name, f"--{name}")
             raise click.UsageError(
                 f"--replay repeats a run with the settings it had; leave {option} out.",
@@ -307,8 +307,7 @@ def read_corpus(
 
 def resume_command(context: click.Context, out: Path) -> str:
     """Return the command line that was given, with what it takes to go on."""
-    session = context.find_object(Session)
-    words = [*(session.arguments if session else [])]
+    words = [*typed_words(context)]
     if "--resume" not in words:
         words.append("--resume")
     if context.get_parameter_source("out") is ParameterSource.DEFAULT:

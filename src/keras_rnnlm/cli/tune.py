@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keras_rnnlm.cli.base import Session, Verb
+from keras_rnnlm.cli.base import Verb, is_typed, typed_words
 from keras_rnnlm.cli.compare import OF_TEXT
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.process import started_at
@@ -21,7 +21,7 @@ from keras_rnnlm.cli.train import (
     stem,
     train,
 )
-from keras_rnnlm.cli.tune_budget import is_typed, rungs_of, sampler_of, short_rung
+from keras_rnnlm.cli.tune_budget import rungs_of, sampler_of, short_rung
 from keras_rnnlm.cli.tune_output import print_search, write_search
 from keras_rnnlm.errors import ConfigError, InputError
 
@@ -241,13 +241,12 @@ def tune(context: click.Context, /, **options: Any) -> int:
     else:
         start = start_of_begun(begun, given, overrides)
         plan = _plan(context, options, corpus, start, begun)
-    progress = TuneProgress(plan, options["workers"])
+    progress = TuneProgress(plan)
     for sentence in corpus.notes:
         progress.note(sentence)
     progress.announce(limits, out, [len(each) for each in shares(limits.workers)])
-    session = context.find_object(Session)
-    typed = session.arguments if session else ()
-    command = shlex.join(["rnnlm", *map(hidden, typed)])  # it is written down
+    # It is written down.
+    command = shlex.join(["rnnlm", *map(hidden, typed_words(context))])
     found = search(
         corpus,
         plan,

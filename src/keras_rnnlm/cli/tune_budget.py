@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
+
+from keras_rnnlm.cli.base import is_typed
 
 if TYPE_CHECKING:
     from keras_rnnlm.search.rungs import Rungs
@@ -75,11 +76,6 @@ def sampler_of(
     """Return the sampler that was asked for; else that of a search gone on with."""
     name: str = options["sampler"]
     return name if begun is None or is_typed(context, "sampler") else begun.sampler
-
-
-def is_typed(context: click.Context, name: str) -> bool:
-    """Return whether an option stood on the command line."""
-    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _of_rungs(rungs: "Rungs") -> dict[str, Any]:

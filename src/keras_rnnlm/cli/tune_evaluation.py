@@ -63,7 +63,7 @@ def tune_evaluation(
     encoding = options["encoding"]
     train = options["train_texts"]
     ngram = load_ngram(lm, options["ngram"], train, encoding, options["ngram_order"])
-    with working() as progress:
+    with working("evaluating") as progress:
         tuned = lm.tune_evaluation(
             valid,
             train or None,

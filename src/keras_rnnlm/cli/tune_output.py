@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
+from keras_rnnlm.cli.base import is_typed
 from keras_rnnlm.cli.compare import OF_TEXT
 from keras_rnnlm.cli.process import program
 
@@ -33,8 +33,7 @@ def words_of_text(context: click.Context, options: dict[str, Any]) -> list[str]:
     words = list(options["texts"])
     for option in context.command.params:
         name = option.name or ""
-        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if name in OF_TEXT and given:
+        if name in OF_TEXT and is_typed(context, name):
             value = options[name]
             for each in value if isinstance(value, tuple) else (value,):
                 words += [option.opts[0], str(each)]

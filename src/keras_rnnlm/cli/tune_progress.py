@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class TuneProgress:
     """Tells of a search on stderr; a watcher of `search.tune`."""
 
-    def __init__(self, plan: "TunePlan", workers: int) -> None:
+    def __init__(self, plan: "TunePlan") -> None:
         """Begin before the first trial."""
-        self._plan, self._workers = plan, workers
+        self._plan = plan
         self._best: dict[int, float] = {}
 
     def announce(self, limits: "Limits", out: "Path", cores: list[int]) -> None:

@@ -23,6 +23,7 @@ import numpy as np
 import keras_rnnlm.errors
 from keras_rnnlm.data.pieces import EncodedPiece, Piece, encode_piece, id_dtype
 from keras_rnnlm.data.tokenizers import Tokenizer
+from keras_rnnlm.processor import visible_cores
 
 # Below this much text a second process costs more than it saves.
 _WORTH_PROCESSES = 32_000_000
@@ -82,9 +83,7 @@ def process_count(characters: int) -> int:
     """Return how many processes to encode a text of this size with."""
     if characters < _WORTH_PROCESSES or not sys.executable:
         return 1
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return visible_cores()
 
 
 class _Worker:

@@ -28,7 +28,7 @@ from keras_rnnlm.errors import ConfigError, InputError, nearest
 from keras_rnnlm.explanation.integration import TOLERANCE, integrate, tolerances
 from keras_rnnlm.explanation.passes import Floats, Told, states_before
 from keras_rnnlm.explanation.reading import Reading
-from keras_rnnlm.explanation.surprisal import rounded
+from keras_rnnlm.explanation.surprisal import rounded, rounded_rows
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.compiled import compiled_once
 
@@ -80,7 +80,7 @@ class Attribution:
             "baseline": self.baseline,
             "baseline_is": BASELINES[self.baseline],
             "reach": self.reach,
-            "gradients": _rows(self.gradients),
+            "gradients": rounded_rows(self.gradients),
             "sums": [rounded(value) for value in self.gradients.sum(axis=1)],
             "differences": [rounded(value) for value in self.differences],
             "points": self.points.tolist(),
@@ -90,7 +90,7 @@ class Attribution:
                 "tolerance": TOLERANCE,
                 "beyond_tolerance": int(beyond.sum()),
             },
-            "occlusion": _rows(self.occlusion),
+            "occlusion": rounded_rows(self.occlusion),
         }
 
 
@@ -199,7 +199,3 @@ def _occluded(
 def _nats_of(network: CausalLM, vectors: Any, targets: Any, state: Any) -> Any:
     hidden, _ = network.hidden_of(vectors, state)
     return network.cross_entropy(hidden, targets).nats
-
-
-def _rows(values: Floats) -> list[list[float | None]]:
-    return [[rounded(value) for value in row] for row in values]

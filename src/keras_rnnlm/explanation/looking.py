@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from keras_rnnlm.explanation.passes import Pass
 from keras_rnnlm.explanation.reading import Reading
-from keras_rnnlm.explanation.surprisal import rounded
+from keras_rnnlm.explanation.surprisal import rounded, rounded_rows
 from keras_rnnlm.layers.observed import listening
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.compiled import compiled_once
@@ -35,7 +35,7 @@ class Attention:
         """Return the mean of the heads for JSON."""
         return {
             "heads": len(self.weights),
-            "weights": _rows(self.weights.mean(axis=0)),
+            "weights": rounded_rows(self.weights.mean(axis=0)),
             "further": [rounded(value) for value in self.further.mean(axis=0)],
         }
 
@@ -66,7 +66,7 @@ class CacheWeights:
             "window": self.settings.window,
             "theta": self.settings.theta,
             "share": None if self.share is None else rounded(self.share),
-            "weights": _rows(self.weights),
+            "weights": rounded_rows(self.weights),
             "further": [rounded(value) for value in self.further],
             "probabilities": [rounded(value, 6) for value in self.probabilities],
         }
@@ -142,7 +142,3 @@ def cache_weights(
         further[t] = max(1 - near.sum(), 0.0)
         probabilities[t] = terms[came[begin:t] == came[t]].sum()
     return CacheWeights(settings, share, weights, further, probabilities)
-
-
-def _rows(values: Floats) -> list[list[float | None]]:
-    return [[rounded(value) for value in row] for row in values]

@@ -93,3 +93,8 @@ def rounded(value: float, digits: int = 4) -> float | None:
     """Return a number as JSON holds it: a few digits, None for one that is none."""
     value = float(value)
     return round(value, digits) if math.isfinite(value) else None
+
+
+def rounded_rows(values: Floats) -> list[list[float | None]]:
+    """Return the rows of a matrix as JSON holds them."""
+    return [[rounded(value) for value in row] for row in values]

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from keras_rnnlm.errors import FolderError
+from keras_rnnlm.files import json_bytes
 
 FILE = "ensemble.json"
 FORMAT = 1
@@ -54,4 +55,4 @@ def ensemble_file(seeds: list[int]) -> bytes:
         seeds: Of each member.
     """
     content = {"format": FORMAT, "members": len(seeds), "seeds": seeds}
-    return (json.dumps(content, indent=2) + "\n").encode("utf-8")
+    return json_bytes(content)

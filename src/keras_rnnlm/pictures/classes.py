@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.language_model import LanguageModel
-from keras_rnnlm.scoring.protocols import default_protocol, parse_protocol, segments
+from keras_rnnlm.scoring.protocols import protocol_for, segments
 from keras_rnnlm.scoring.scorer import Progress, score_segments
 
 EXAMPLES = 2
@@ -65,8 +65,7 @@ def losses_of(
     Raises:
         InputError: There is nothing to predict.
     """
-    wanted = protocol or model.protocol
-    chosen = default_protocol(text) if wanted is None else parse_protocol(wanted)
+    chosen = protocol_for(text, protocol or model.protocol)
     starts, stops = segments(text, chosen)
     if not (stops > starts).any():
         raise InputError(

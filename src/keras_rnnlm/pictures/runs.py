@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_rnnlm.drawing import MOST_NATS
 from keras_rnnlm.errors import FolderError, InputError
 from keras_rnnlm.models.ensemble_folder import is_ensemble, member_folders
+from keras_rnnlm.search.rungs import budget_text
+from keras_rnnlm.training.run_folder import LOG, REPORT
 
-LOG, REPORT = "training.jsonl", "report.json"
 COMPARISON, SEARCH = "comparison.json", "tune.json"
-_MOST_NATS = 700.0
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def _of_search(path: Path, name: str) -> list[Series]:
     ladder = content["plan"]["rungs"]
     found = []
     for rung, points in sorted(rungs.items()):
-        text = _budget(ladder["unit"], ladder["budgets"][rung])
+        text = budget_text(ladder["unit"], ladder["budgets"][rung])
         ordered = tuple(sorted(points))
         found.append(Series(f"{name}, after {text}", ordered, "marks"))
         if rung == max(rungs):
@@ -193,12 +194,6 @@ def _of_search(path: Path, name: str) -> list[Series]:
     return found
 
 
-def _budget(unit: str, budget: float) -> str:
-    if unit != "minutes":
-        return f"{budget:,.0f} step{'s' * (budget != 1)}"
-    return f"{60 * budget:.3g} s" if budget < 2 else f"{budget:.3g} min"
-
-
 def _finals_of_comparison(path: Path) -> list[str]:
     content = _json(path / COMPARISON) or {}
     return [
@@ -209,7 +204,7 @@ def _finals_of_comparison(path: Path) -> list[str]:
 
 
 def _able(loss: Any) -> bool:
-    return isinstance(loss, int | float) and loss < _MOST_NATS
+    return isinstance(loss, int | float) and loss < MOST_NATS
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

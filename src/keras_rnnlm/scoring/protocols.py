@@ -104,6 +104,17 @@ def default_protocol(text: EncodedText) -> Protocol:
     return Protocol("carry")
 
 
+def protocol_for(text: EncodedText, given: str | Protocol | None) -> Protocol:
+    """Return the protocol that is given; if none is, that for the size of a text.
+
+    Raises:
+        ConfigError: A string that is no protocol.
+    """
+    if given is None:
+        return default_protocol(text)
+    return parse_protocol(given) if isinstance(given, str) else given
+
+
 def segments(text: EncodedText, protocol: Protocol) -> tuple[Positions, Positions]:
     """Return the segments of a text under a protocol, in the order of the text.
 

@@ -33,8 +33,7 @@ from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.scoring.protocols import (
     Protocol,
-    default_protocol,
-    parse_protocol,
+    protocol_for,
     segments,
 )
 from keras_rnnlm.scoring.scorer import SegmentScores, score_segments
@@ -228,13 +227,10 @@ def score_text(
 ) -> ScoredText:
     """Score a text under a protocol; arguments and errors are those of `evaluate`."""
     began = time.perf_counter()
-    if protocol is None:
-        protocol = default_protocol(text)
-    elif isinstance(protocol, str):
-        protocol = parse_protocol(protocol)
-    starts, stops = segments(text, protocol)
+    chosen = protocol_for(text, protocol)
+    starts, stops = segments(text, chosen)
     scores = score_segments(network, text.ids, starts, stops, batch_size, progress)
-    return ScoredText(protocol, starts, stops, scores, time.perf_counter() - began)
+    return ScoredText(chosen, starts, stops, scores, time.perf_counter() - began)
 
 
 def report_of(scored: ScoredText, text: EncodedText, token: str = "token") -> Report:

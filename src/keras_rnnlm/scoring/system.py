@@ -36,7 +36,7 @@ from keras_rnnlm.scoring.passes import (
 )
 from keras_rnnlm.scoring.protocols import Protocol, segments
 from keras_rnnlm.scoring.report import Totals, figures_of, finite
-from keras_rnnlm.scoring.tuned import CACHE, DROPOUT, MODEL, NGRAM, Line
+from keras_rnnlm.scoring.tuned import CACHE, DROPOUT, MEMBER, MODEL, NGRAM, Line
 
 Progress = Callable[[str, int, int], None]
 
@@ -184,7 +184,7 @@ class Experts:
                 if line.cache is not None:
                     wanted.caches.add(line.cache)
             for name in line.weights:
-                if name.startswith("member:"):
+                if name.startswith(MEMBER):
                     settings = _settings_of(sources.member(name), line)
                     self._wanted(name, settings.dynamic).temperatures.add(
                         settings.temperature

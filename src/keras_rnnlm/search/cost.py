@@ -6,6 +6,7 @@ from typing import Any
 
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.models.output_layers import SAMPLES
 from keras_rnnlm.search.sizes import count_weights
 from keras_rnnlm.setting_checks import OF_OUTPUT
 from keras_rnnlm.training.throughput import tokens_per_second
@@ -68,7 +69,7 @@ def products(settings: Settings, vocabulary_size: int) -> float:
     weights -= vocabulary_size * (vectors if settings.tie_weights else vectors + width)
     words = vocabulary_size
     if settings.output == "sampled":
-        words = min(words, settings.output_samples or 2048)
+        words = min(words, settings.output_samples or SAMPLES)
     return float(weights + words * width)
 
 

@@ -5,7 +5,7 @@ import math
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.encoded_text import EncodedText
-from keras_rnnlm.scoring.protocols import default_protocol, parse_protocol
+from keras_rnnlm.scoring.protocols import protocol_for
 from keras_rnnlm.search.cost import Cost
 from keras_rnnlm.training.final_evaluation import protocol_of_run
 from keras_rnnlm.training.validation import MOST_TOKENS
@@ -37,5 +37,5 @@ def evaluation_seconds(corpus: Corpus, settings: Settings, cost: Cost) -> float:
 
 def _streams(text: EncodedText, protocol: str | None) -> float:
     """Return how many streams of a text are read side by side, about."""
-    chosen = default_protocol(text) if protocol is None else parse_protocol(protocol)
+    chosen = protocol_for(text, protocol)
     return max(1, len(text.starts)) if chosen.name == "carry" else math.inf

@@ -17,7 +17,7 @@ from keras_rnnlm.generation.samplers import Sampler, random_streams
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.weights import named_weights
 from keras_rnnlm.scoring.ngram import NGramModel
-from keras_rnnlm.scoring.protocols import default_protocol, parse_protocol, segments
+from keras_rnnlm.scoring.protocols import protocol_for, segments
 from keras_rnnlm.scoring.scorer import Progress, score_segments
 
 BLOCKS = 200
@@ -63,7 +63,7 @@ def network_nats(
         protocol: State protocol; chosen by the size of the text if None.
         progress: Called with the numbers of predictions done and of all.
     """
-    chosen = default_protocol(text) if protocol is None else parse_protocol(protocol)
+    chosen = protocol_for(text, protocol)
     starts, stops = segments(text, chosen)
     found = score_segments(network, text.ids, starts, stops, progress=progress)
     return found.nats

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_rnnlm.drawing import (
-    COLOURS,
     INK,
     MOST_NATS,
     SHOWN,
-    STYLES,
     frame,
+    look,
     perplexity_scale,
     save,
     say,
@@ -44,8 +43,8 @@ def comparison_plot(summary: Summary, path: str | Path) -> None:
     )
     ends: list[tuple[float, str, str]] = []
     for number, row in enumerate(_drawable(summary.rows)):
-        colour = INK if row.model == NGRAM else COLOURS[number % len(COLOURS)]
-        style = STYLES[number // len(COLOURS) % len(STYLES)]
+        colour, style = look(number)
+        colour = INK if row.model == NGRAM else colour
         _draw(axes, row, colour, style)
         ends.append((min(_last(run)[1] for run in row.runs), row.model, colour))
     if ends:

@@ -18,6 +18,7 @@ from typing import Any
 from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.trial import create_trial
 
+from keras_rnnlm.drawing import MOST_NATS
 from keras_rnnlm.errors import FolderError
 from keras_rnnlm.files import json_bytes, write_file
 from keras_rnnlm.search.study import Record, State
@@ -186,3 +187,8 @@ def state_word(trial: Record) -> str:
         State.RUNNING: "waiting" if trial.intermediate_values else "begun",
         State.WAITING: "waiting",
     }[trial.state]
+
+
+def perplexity_of(loss: float | None) -> float | None:
+    """Return exp(loss); None where there is none, or no float holds it."""
+    return None if loss is None or not loss < MOST_NATS else math.exp(loss)

@@ -24,8 +24,9 @@ from keras_rnnlm.fonts import Fonts, fonts_for
 from keras_rnnlm.search.importance import LEAST, busiest_rung, importances
 from keras_rnnlm.search.space import Choice, Dimension
 from keras_rnnlm.search.study import Record, facts_key
+from keras_rnnlm.search.trial_records import perplexity_of
 from keras_rnnlm.search.tune import Tuning
-from keras_rnnlm.search.tune_table import perplexity_of, value_text
+from keras_rnnlm.search.tune_table import value_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from keras_rnnlm.search.finals import Final
 from keras_rnnlm.search.importance import busiest_rung, importances
 from keras_rnnlm.search.space import space_to_dict
 from keras_rnnlm.search.study import FAILURE, Record, facts_key
-from keras_rnnlm.search.trial_records import state_word, states
+from keras_rnnlm.search.trial_records import perplexity_of, state_word, states
 from keras_rnnlm.search.tune import Tuning
 from keras_rnnlm.search.tune_plan import DEFAULT
 
@@ -21,13 +21,6 @@ OVERRUN = 1.2
 SHOWN = 10
 """Trials in the table for people."""
 NONE = "-"
-
-
-def perplexity_of(loss: float | None) -> float | None:
-    """Return exp(loss); None where there is none, or no float holds it."""
-    if loss is None or not loss < 700:
-        return None
-    return math.exp(loss)
 
 
 def ranked(trials: Sequence[Record]) -> list[Record]:

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from math import exp, inf, isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -47,11 +47,17 @@ from keras_rnnlm.search.study import (
     seconds_a_step,
     unfinished,
 )
-from keras_rnnlm.search.trial_records import folder_of, tidy, write_record
+from keras_rnnlm.search.trial_records import (
+    folder_of,
+    perplexity_of,
+    tidy,
+    write_record,
+)
 from keras_rnnlm.search.tune_corpus import FOLDER
 from keras_rnnlm.search.tune_failures import hopeless_after, how_it_ended
 from keras_rnnlm.search.tune_folder import TuneFolder
 from keras_rnnlm.search.tune_plan import NEAR
+from keras_rnnlm.training.run_folder import REPORT
 
 MODULE = "keras_rnnlm.search.tune_worker"
 CLAIM, CREATE = ".claim", ".create"
@@ -251,18 +257,18 @@ class Worker:
         trial = self.study.trial(number)
         run = folder_of(self.folder.path, trial) / f"rung{rung}"
         code: int | None = 0
-        if not (run / "report.json").is_file():
+        if not (run / REPORT).is_file():
             seconds = self.plan.rungs.seconds
             limit = LATE * seconds[rung] + GRACE if seconds else None
             code = self._run(run, settings, limit)
             if self._stopped.is_set():
                 return False  # to be gone on with; or finished, to be found so then
-            if code is None and not (run / "report.json").is_file():
+            if code is None and not (run / REPORT).is_file():
                 reason = f"Stopped: it did not end in {limit:.0f} s."
                 self._fail(number, rung, reason, impossible=True)
                 return False
-        if (run / "report.json").is_file():
-            report = json.loads((run / "report.json").read_text("utf-8"))
+        if (run / REPORT).is_file():
+            report = json.loads((run / REPORT).read_text("utf-8"))
             self._report(number, rung, report, run)
             return True
         failure = tune_trial.failure_path(run)
@@ -326,7 +332,7 @@ class Worker:
         self.study.report(number, rung, loss, facts)
         self._recorded(number)
         tidy(run)
-        perplexity = exp(loss) if loss < 700 else None
+        perplexity = perplexity_of(loss)
         self.tell("rung", number=number, rung=rung, perplexity=perplexity, **facts)
 
     def _fail(

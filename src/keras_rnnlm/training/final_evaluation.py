@@ -13,7 +13,7 @@ from keras_rnnlm.scoring.protocols import (
     DEFAULT_LANES,
     Protocol,
     default_protocol,
-    parse_protocol,
+    protocol_for,
     segments,
 )
 from keras_rnnlm.training.scoring_speed import scoring_time
@@ -66,11 +66,7 @@ class FinalEvaluation:
         """
         total: float = _WRITING + 4 * network.count_params() / _WRITTEN
         for text in self._texts.values():
-            chosen = (
-                default_protocol(text)
-                if self._protocol is None
-                else parse_protocol(self._protocol)
-            )
+            chosen = protocol_for(text, self._protocol)
             found = scoring_time(network, text.ids, *segments(text, chosen))
             total += found.compilation + found.seconds
         return total

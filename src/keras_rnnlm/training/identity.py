@@ -15,7 +15,7 @@ from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.tokenizers import Tokenizer
 from keras_rnnlm.errors import ResumeError
 from keras_rnnlm.layers.kernels import dispatch
-from keras_rnnlm.processor import visible_cores
+from keras_rnnlm.processor import processor_name, visible_cores
 
 VECTORS = "vectors_sha256"
 """Of the file of word vectors, for runs that are told apart by it: those of a
@@ -88,7 +88,7 @@ def environment() -> dict[str, Any]:
         "device": device_name(),
         "kernels": dispatch.native_target(),
         "cores": visible_cores(),
-        "machine": f"{platform.system()} {platform.machine()}, {_processor()}",
+        "machine": f"{platform.system()} {platform.machine()}, {processor_name()}",
     }
 
 
@@ -106,14 +106,3 @@ def environment_changes(stored: dict[str, Any]) -> list[str]:
 def _versions() -> dict[str, str]:
     names = ("keras", keras.backend.backend(), "numpy", "tokenizers")
     return {name: str(import_module(name).__version__) for name in names}
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            for line in stream:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown processor"

@@ -8,6 +8,7 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.errors import ConfigError, ResumeError
 from keras_rnnlm.models.ensemble_folder import is_ensemble, member_folders
 from keras_rnnlm.scoring.protocols import parse_protocol
+from keras_rnnlm.training.run_folder import LOCK
 
 
 def check_settings(settings: Settings, members: int) -> None:
@@ -67,7 +68,7 @@ def check_folder(folder: Path, members: int) -> None:
         ResumeError: The folder is of one model, or of another number of members.
     """
     if not is_ensemble(folder):
-        others = [path.name for path in folder.iterdir() if path.name != ".lock"]
+        others = [path.name for path in folder.iterdir() if path.name != LOCK]
         if others:
             raise ResumeError(
                 f"The run in '{folder}' is of one model; this command asks for "

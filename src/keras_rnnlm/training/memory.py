@@ -10,7 +10,7 @@ from keras_rnnlm.layers.kernels.chunks import rows_for
 from keras_rnnlm.layers.make import parameters
 from keras_rnnlm.models.connections import input_widths
 from keras_rnnlm.models.networks import network_weights
-from keras_rnnlm.models.output_layers import MIXTURES, output_weights
+from keras_rnnlm.models.output_layers import MIXTURES, SAMPLES, output_weights
 from keras_rnnlm.network_settings import network_arguments
 
 _MOMENTS = {"sgd": 1, "rmsprop": 1, "adagrad": 1, "lion": 1}
@@ -30,7 +30,7 @@ def needed_bytes(
     """
     averaged = settings.averaging_kind != "none"
     copies = 3 + _MOMENTS.get(settings.optimizer.lower(), 2) + averaged
-    words = settings.output_samples or 2048
+    words = settings.output_samples or SAMPLES
     words = words if settings.output == "sampled" else vocabulary_size
     softmaxes = (settings.mixtures or MIXTURES) if settings.output == "mixture" else 1
     longest = settings.steps + 2 * settings.steps_deviation

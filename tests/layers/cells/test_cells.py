@@ -89,6 +89,19 @@ def some_inputs(steps: int, inputs: int, batch: int = BATCH) -> np.ndarray:
     return rng.standard_normal((batch, steps, inputs)).astype("float32")
 
 
+@pytest.mark.parametrize("name", OWN)
+def test_gates_that_are_shut_or_open_for_good_have_gradients(name: str) -> None:
+    """Inputs so large that no gate is between: from a zero state, as texts begin."""
+    layer = made(name, {"heads": 2} if name == "mlstm" else {}, INPUTS)
+    sizes = np.array([10.0, 30.0, 100.0, 300.0, 1e3, 1e4], "float32")
+    x = sizes[:, None, None] * some_inputs(6, INPUTS, batch=len(sizes))
+    got = call_with_gradients(layer, layer, [x])
+    names = ["x", *layer.named]
+    found = zip(names, [*got.inputs, *got.weights], strict=True)
+    assert [name for name, g in found if not np.isfinite(g).all()] == []
+    assert all(np.isfinite(output).all() for output in got.outputs)
+
+
 def test_every_cell_of_the_package_is_tested() -> None:
     assert {name for name, _, _ in CASES} == set(OWN)
 

@@ -102,7 +102,7 @@ class MLSTM(ChunkedCell):
         memory = keep[..., None] * memory + (write * k)[..., None] * v[..., None, :]
         n = keep * n + write * k
         read = ops.einsum("bhk,bhkv->bhv", q, memory)
-        scale = ops.maximum(ops.abs(ops.sum(n * q, axis=-1)), ops.exp(-m))
+        scale = ops.maximum(ops.abs(ops.sum(n * q, axis=-1)), one_divided_by(m))
         h = read / scale[..., None]
         return ops.reshape(h, (-1, h.shape[-1] * self.heads)), (memory, n, m)
 
@@ -127,7 +127,7 @@ class MLSTM(ChunkedCell):
         read = read + from_state * ops.einsum("tbhk,bhkv->tbhv", q, memory)
         total = from_state[..., 0] * ops.einsum("tbhk,bhk->tbh", q, n)
         total = total + ops.sum(weight, axis=1)
-        scale = ops.maximum(ops.abs(total), ops.exp(-m))
+        scale = ops.maximum(ops.abs(total), one_divided_by(m))
         h = read / scale[..., None]
         # The state after the last step.
         late = ops.exp(decay[-1] + i - m[-1])[..., None]
@@ -157,3 +157,11 @@ class MLSTM(ChunkedCell):
         gates = x[..., 4 * units :]
         i, f = gates[..., : self.heads], gates[..., self.heads :]
         return q, k * size**-0.5, v, i, log_forget(self.forget, f)
+
+
+def one_divided_by(m: Array) -> Array:
+    """Return what 1 is when divided by exp(m), within what a float can be divided by.
+
+    Beyond e^60 what is divided vanishes in any case; below e^-40 it would be by zero.
+    """
+    return ops.exp(ops.clip(-m, -40.0, 60.0))

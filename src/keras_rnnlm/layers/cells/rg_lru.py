@@ -21,6 +21,8 @@ from keras_rnnlm.layers.observed import gate
 
 SHARPNESS = 8.0
 """The constant c of the paper."""
+TINY = 1e-30
+"""Least square of what scales an input."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,9 @@ class RGLRU(LinearCell):
         convolved, r, i, _ = ops.split(x, 4, axis=-1)
         recurrence = gate("recurrence", ops.sigmoid(r))
         log_a = -SHARPNESS * recurrence * ops.softplus(-w.decay)
-        # 1 - a^2 without the loss of digits where a is nearly one.
-        scale = ops.sqrt(-ops.expm1(2.0 * log_a))
+        # 1 - a^2 without the loss of digits where a is nearly one. Where the gate is
+        # shut for good it is 0, of which the root has no slope.
+        scale = ops.sqrt(ops.maximum(-ops.expm1(2.0 * log_a), TINY))
         held = gate("held", ops.exp(log_a), holds=True)
         return held, scale * gate("input", ops.sigmoid(i)) * convolved
 

@@ -18,9 +18,6 @@ from keras_rnnlm.layers.cells.base import (
 from keras_rnnlm.layers.cells.weights import blocks, matrix, orthogonal, vector
 from keras_rnnlm.layers.observed import gate
 
-TINY = 1e-30
-"""Below this the normaliser has vanished, and the memory with it."""
-
 
 @dataclass(frozen=True)
 class SLSTM(Cell):
@@ -33,7 +30,8 @@ class SLSTM(Cell):
 
     with I = exp(i) and F = sigmoid(f) or exp(f). c and n are kept divided by exp(m_t),
     m_t = max(log F + m_(t-1), i), which leaves h as it is and can't overflow (the
-    paper's equations 15 to 17). R is a matrix for each head.
+    paper's equations 15 to 17); m_1 = i behind a zero state. R is a matrix for each
+    head.
 
     Args:
         heads: number of heads; they divide `units`.
@@ -71,16 +69,17 @@ class SLSTM(Cell):
         """One step; see `Cell`."""
         h, c, n, m = state
         z, i, f, o = self._gates(x + w.recurrent_kernel(h))
-        keep = log_forget(self.forget, f) + m
+        # Behind a zero state nothing is kept: the first input alone sets the scale, or
+        # one whose gate is shut would leave a normaliser of nearly nothing.
+        keep = ops.where(n == 0, i, log_forget(self.forget, f) + m)
         m = ops.maximum(keep, i)
         keep, write = ops.exp(keep - m), gate("input", ops.exp(i - m))
         kept = keep * n
         c = keep * c + write * ops.tanh(z)
         n = kept + write
-        scale = ops.maximum(n, TINY)
         # What stays of the mean c / n, which no exponential gate says by itself.
-        gate("forget", kept / scale, holds=True)
-        h = gate("output", ops.sigmoid(o)) * c / scale
+        gate("forget", kept / n, holds=True)
+        h = gate("output", ops.sigmoid(o)) * c / n
         return h, (h, c, n, m)
 
     def _gates(self, gates: Array) -> list[Array]:

@@ -263,8 +263,8 @@ class Decoder {
     }
   }
 
-  // The cell's equation (layers/cells.py) for a panel's units of one row. Gates lie
-  // side by side, a block each.
+  // The cell's equation (layers/cells/keras_cells.py) for a panel's units of one row.
+  // Gates lie side by side, a block each.
   template <Cell kCell>
   void equation(const Product& product, int64_t l, int now, int64_t panel, int64_t row,
                 const float* x, const float* u) {
