@@ -134,10 +134,19 @@ SHARE = {"sgd": 20.0, "adam": 0.1}
 loss. With clipping that one says little of plain SGD, and is of one text."""
 
 
-AT_60 = ("lstm", "coupled_lstm", "layer_norm_lstm", "mogrifier_lstm")
+AT_60 = (
+    "lstm",
+    "coupled_lstm",
+    "layer_norm_lstm",
+    "mogrifier_lstm",
+    "rlstm",
+    "slstm",
+)
 """Cells that learned well from words with SGD at 60 (`docs/results.md`, the ladder)."""
 GRU_RATE = 20.0
 """Rate of SGD at which GRUs ended best; at 60 they learned next to nothing."""
+AT_20 = ("gru", "mgu")
+"""Cells that were measured at that rate."""
 PLAIN, PLAIN_RATE = "simple_rnn", 0.004
 """The cell without gates, and its rate of Adam for many tokens: in a minute of Penn
 Treebank 221.6, where SGD at 20 ended at 683.8."""
