@@ -124,6 +124,8 @@ suggest.params[1:1] = [option for option in train.params if option.name in OF_TE
 
 
 def _shown(found: "Suggestion") -> str:
+    from keras_rnnlm.search.reasons import few
+
     facts, cost = found.facts, found.cost
     unit = {"char": "characters", "word": "words"}.get(facts.kind, "pieces")
     rates = ", ".join(
@@ -140,7 +142,7 @@ def _shown(found: "Suggestion") -> str:
             (
                 "time",
                 f"{found.settings.minutes:g} min: about {size(found.tokens)} {unit}, "
-                f"{found.passes:.2g} passes",
+                f"{few(found.passes)} passes",
             ),
         ]
     )

@@ -88,7 +88,7 @@ def of_units(
     passes = seen / facts.tokens
     here = (
         f"{minutes:g} minutes are {seen / 1e6:.2g} million tokens with {units} units "
-        f"here, {passes:.2g} passes"
+        f"here, {few(passes)} passes"
     )
     if bound == "text":
         return (
@@ -118,15 +118,17 @@ def of_layers(passes: float, parallel: bool) -> str:
             "further."
         )
     if passes >= rules.DEEP:
-        return f"At {passes:.2g} passes there is time for a second layer."
-    return f"At {passes:.2g} passes a second layer costs more updates than it is worth."
+        return f"At {few(passes)} passes there is time for a second layer."
+    return (
+        f"At {few(passes)} passes a second layer costs more updates than it is worth."
+    )
 
 
 def of_dropout(vocabulary_size: int, passes: float) -> str:
     """Say why of the rate of dropout."""
     if rules.dropout(vocabulary_size, passes) == 0:
-        return f"In {passes:.2g} passes nothing is learned by heart."
-    return f"In {passes:.2g} passes a network begins to learn its text by heart."
+        return f"In {few(passes)} passes nothing is learned by heart."
+    return f"In {few(passes)} passes a network begins to learn its text by heart."
 
 
 def of_rate(vocabulary_size: int, optimizer: str, cell: str, clip_norm: float) -> str:
@@ -164,3 +166,8 @@ def of_range_test(lowest: float, optimizer: str) -> str:
         f"The loss was lowest at {lowest:.3g} while the rate rose; taken is "
         f"{rules.of_optimizer(rules.SHARE, optimizer):g} times that."
     )
+
+
+def few(passes: float) -> str:
+    """Return a number of passes for people."""
+    return f"{passes:.2g}" if passes < 100 else f"{passes:,.0f}"

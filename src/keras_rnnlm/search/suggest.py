@@ -130,11 +130,13 @@ def suggest(
         return max(rest, 0.1 * whole) / cost.seconds(settings, size)
 
     units, bound = _width(picked, corpus, facts, seen_with)
-    picked.add({"units": units}, "")
+    reason = reasons.of_units(units, facts, seen_with, minutes, bound)
+    picked.add({"units": units}, reason)
     _add_layers(picked, seen_with(units) / facts.tokens)
     _add_lanes(picked, size, facts, seen_with)
     fitting = _widest(corpus, picked, units) if "units" not in fixed else units
     bound = "memory" if fitting < units else bound
+    # Layers change what is seen.
     reason = reasons.of_units(fitting, facts, seen_with, minutes, bound)
     picked.add({"units": fitting}, reason)
     seen = seen_with(picked.value("units"))
@@ -168,7 +170,8 @@ class _Picked:
         for name, value in settings.items():
             if name not in self.fixed:
                 self._values[name] = value
-                self._reasons[name] = reason
+                if reason:  # else it is to be chosen later
+                    self._reasons[name] = reason
 
     def value(self, name: str) -> Any:
         return getattr(self.settings(), name)
