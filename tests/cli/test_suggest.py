@@ -112,6 +112,15 @@ def test_without_a_recipe_settings_are_suggested_from_three_minutes_on():
     assert minutes_to_suggest_for("suggest", limit.replace(minutes=0.5), None) == 0.5
 
 
+def test_what_is_not_there_is_shown_as_it_is_typed(text, capsys):
+    args = ["--minutes", "0.5", "--tokenizer", "char", "--set", "units=32"]
+    args += ["--set", "projection=none", "--set", "precision=float32"]
+    assert run(["suggest", text, *args]) == 0
+    shown = capsys.readouterr().out
+    assert "projection = none" in shown
+    assert "embedding = units" in shown
+
+
 def test_where_it_is_too_late_to_measure_the_recipe_is_taken(monkeypatch):
     def measure(*_, **__):
         raise AssertionError("measured")

@@ -152,7 +152,7 @@ def _shown(found: "Suggestion") -> str:
 def _reasons(found: "Suggestion") -> str:
     blocks = []
     for choice in found.choices:
-        values = ", ".join(f"{k} = {_value(v)}" for k, v in choice.settings.items())
+        values = ", ".join(f"{k} = {_value(k, v)}" for k, v in choice.settings.items())
         lines = textwrap.wrap(values, WIDTH) + textwrap.wrap(
             choice.reason, WIDTH, initial_indent="    ", subsequent_indent="    "
         )
@@ -160,7 +160,7 @@ def _reasons(found: "Suggestion") -> str:
     return "\n".join(blocks)
 
 
-def _value(value: Any) -> str:
-    if value is None:  # a width that is not given
-        return "units"
+def _value(name: str, value: Any) -> str:
+    if value is None:
+        return "units" if name == "embedding" else "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

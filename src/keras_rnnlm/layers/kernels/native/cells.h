@@ -1,8 +1,9 @@
 // The equations of LSTM and GRU for a vector of units of one row, forward and back.
 //
-// The same as in `layers/cells/keras_cells.py`, which says where they come from; the order of the
-// gates is Keras's. Forward, a cell leaves in `kept` what its gradient will need.
-// Pointers stand at the first of `n` units; the arrays of gate g begin `gap` further.
+// The same as in `layers/cells/keras_cells.py`, which says where they come from; the
+// order of the gates is Keras's. Forward, a cell leaves in `kept` what its gradient will
+// need. Pointers stand at the first of `n` units; the arrays of gate g begin `gap`
+// further.
 #pragma once
 
 #include "vector.h"
