@@ -251,11 +251,10 @@ def test_a_storage_that_goes_away(
             if len(self.workers) < 2:
                 return
             if event["event"] == "begin" and ended >= 2 and storage.exists():
-                storage.unlink()
                 if gone == "folder":
-                    for path in storage.parent.iterdir():
-                        path.unlink()
-                    storage.parent.rmdir()
+                    storage.parent.rename(tmp_path / "moved")
+                else:
+                    storage.unlink()
 
     monkeypatch.setenv("FAKE_STEPS", "10")
     monkeypatch.setenv("FAKE_SECONDS", "0.03")

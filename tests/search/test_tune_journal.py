@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,29 @@ def test_a_file_that_goes_away(path: Path) -> None:
     with pytest.raises(StorageError, match="replaced by another file"):
         journal.append_logs([{}])
     assert path.read_bytes() == content
+
+
+def test_a_file_that_goes_away_just_before_it_is_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Path.open
+
+    def too_late(self: Path, *args: Any, **options: Any) -> Any:
+        if self == path:
+            self.unlink(missing_ok=True)
+        return opened(self, *args, **options)
+
+    journal = Journal(path)
+    monkeypatch.setattr(Path, "open", too_late)
+    for use in (lambda: journal.append_logs([{}]), lambda: list(journal.read_logs(0))):
+        path.touch()
+        with pytest.raises(StorageError, match="is gone"):
+            use()
+
+
+def test_a_folder_is_no_journal(path: Path) -> None:
+    with pytest.raises(StorageError, match="is no file"):
+        Journal(path.parent)
 
 
 def test_a_full_disk_leaves_what_was_there(

@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from stat import S_ISREG
+from typing import Any, BinaryIO, cast
 
 from optuna.storages.journal import BaseJournalBackend
 
@@ -35,13 +36,12 @@ class Journal(BaseJournalBackend):
         self._file: tuple[int, int] | None = None  # which file it was: device, inode
         self._offsets = {0: 0}  # number of a line to where it begins
         self._read = 0  # bytes
-        self._check()
+        self._opened("rb").close()
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """Yield whole lines from a number on."""
-        self._check()
         number = max(n for n in self._offsets if n <= log_number_from)
-        with self._path.open("rb") as stream:
+        with self._opened("rb") as stream:
             stream.seek(self._offsets[number])
             for line in stream:
                 if not line.endswith(b"\n"):
@@ -63,41 +63,50 @@ class Journal(BaseJournalBackend):
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Write lines, all of them or none."""
         content = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        self._check()
-        with self._locked():
-            self._check()
-            with self._path.open("r+b") as stream:
-                end = _end_of_lines(stream)
-                stream.truncate(end)
-                stream.seek(end)
-                try:
-                    stream.write(content.encode("utf-8"))
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                except OSError:
-                    os.truncate(self._path, end)
-                    raise
+        with self._locked(), self._opened("r+b") as stream:
+            end = _end_of_lines(stream)
+            stream.truncate(end)
+            file = stream.fileno()  # without a buffer, which would try again at the end
+            os.lseek(file, end, os.SEEK_SET)
+            rest = memoryview(content.encode("utf-8"))
+            try:
+                while rest:
+                    rest = rest[os.write(file, rest) :]
+                os.fsync(file)
+            except OSError:
+                os.truncate(file, end)
+                raise
 
-    def _check(self) -> None:
-        """Raise `StorageError` unless the file is there and the one it was."""
+    def _opened(self, mode: str) -> BinaryIO:
+        """Open the file; `StorageError` unless it is there and the one it was.
+
+        What is looked at is the open file: one that is looked at and then opened may
+        be gone in between.
+        """
+        stream = self._open(self._path, mode)
+        status = os.fstat(stream.fileno())
+        file = status.st_dev, status.st_ino
+        if self._file in (None, file) and status.st_size >= self._read:
+            self._file = file
+            return stream
+        stream.close()
+        raise StorageError(f"'{self._path}' has been replaced by another file.")
+
+    def _open(self, path: Path, mode: str) -> BinaryIO:
         try:
-            status = self._path.stat()
-        except OSError as error:
+            if path == self._path and not S_ISREG(path.stat().st_mode):
+                raise StorageError(f"'{path}' is no file; expected a journal.")
+            return cast(BinaryIO, path.open(mode))
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise StorageError(
                 f"'{self._path}' is gone ({error.strerror}), where this search keeps "
                 "its trials."
             ) from error
-        if not os.path.isfile(self._path):
-            raise StorageError(f"'{self._path}' is no file; expected a journal.")
-        file = status.st_dev, status.st_ino
-        if self._file not in (None, file) or status.st_size < self._read:
-            raise StorageError(f"'{self._path}' has been replaced by another file.")
-        self._file = file
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         deadline = time.monotonic() + LONGEST
-        with self._lock_path.open("ab") as lock:
+        with self._open(self._lock_path, "ab") as lock:
             while not try_lock(lock):
                 if time.monotonic() > deadline:
                     raise StorageError(
@@ -115,7 +124,7 @@ def create_journal(path: Path) -> None:
         OSError: It cannot be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.open("ab").close()
+    path.touch()
 
 
 def _end_of_lines(stream: Any) -> int:
