@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from keras_rnnlm.config import Settings, parse_overrides, recipe_names
 from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.setting_checks import check_finite
 
 
 def test_every_shipped_recipe_is_valid() -> None:
@@ -46,7 +49,13 @@ def test_values_are_read_like_toml() -> None:
         (["tie_weights=3"], "'tie_weights' takes true or false; received 3"),
         (["units"], "Expected key=value after --set, received 'units'"),
         (["minutes=2", "max_steps=5"], "'minutes' and 'max_steps'"),
+        (["units=5", "units.x=3"], "'units.x' is a part of a table; received units=5"),
         (["clip_norm=nan"], "'clip_norm' takes at least 0"),
+        (["clip_norm=inf"], "'clip_norm' takes a finite number; received inf"),
+        (["weight_decay=inf"], "'weight_decay' takes a finite number; received inf"),
+        (["units=" + 400 * "9"], "'units' takes numbers of at most 308 digits"),
+        (["dropout=" + 400 * "9"], "'dropout' takes numbers of at most 308 digits"),
+        (["units=" + 5000 * "9"], "'units' takes a whole number; received '999"),
         (["output=adaptiv"], "Did you mean 'adaptive'?"),
         (["output=adaptive"], "Set tie_weights=false"),
         (["output_cutoffs=3"], "goes with output=adaptive; received output=full"),
@@ -149,3 +158,68 @@ def test_what_a_recipe_has_for_streams_does_not_hinder_sentences() -> None:
     assert Settings.from_recipe("char", ["mode=sentence"]).state_reset == 0
     with pytest.raises(ConfigError, match="mode=sentence"):
         Settings.from_recipe("char", ["mode=sentence", "state_reset=0.1"])
+
+
+def test_a_budget_that_is_given_takes_the_place_of_a_recipes(tmp_path: Path) -> None:
+    timed, counted = tmp_path / "timed.toml", tmp_path / "counted.toml"
+    timed.write_text("minutes = 1\nepochs = 4\n")
+    counted.write_text("max_steps = 5\n")
+
+    def budgets(recipe: Path, *given: str) -> tuple[float | None, int | None, int]:
+        found = Settings.from_recipe(recipe, given)
+        return found.minutes, found.max_steps, found.epochs
+
+    assert budgets(timed, "max_steps=9") == (None, 9, 4)
+    assert budgets(timed, "epochs=2") == (None, None, 2)
+    assert budgets(timed, "epochs=2", "minutes=3") == (3.0, None, 2)
+    assert budgets(timed, "max_steps=none", "units=8") == (1.0, None, 4)
+    assert budgets(counted, "minutes=3") == (3.0, None, 10)
+    assert budgets(counted, "epochs=2") == (None, None, 2)
+
+
+def test_a_part_of_a_table_leaves_its_others(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(
+        'cell = "mogrifier_lstm"\ncell_arguments = { rounds = 4, rank = 8 }\n'
+    )
+
+    def arguments(*given: str) -> dict[str, Any] | None:
+        return Settings.from_recipe(recipe, given).cell_arguments
+
+    part = "cell_arguments.rounds=2"
+    assert arguments(part) == {"rounds": 2, "rank": 8}
+    assert arguments("cell_arguments={rounds=2}") == {"rounds": 2}
+    assert arguments("cell_arguments={rank=3}", part) == {"rounds": 2, "rank": 3}
+    assert arguments("cell_arguments=none", part) == {"rounds": 2}
+    assert arguments("cell=rlstm", part) == {"rounds": 2, "rank": 8}  # it has both
+    settings = Settings.from_recipe(recipe).replace(**parse_overrides([part]))
+    assert settings.cell_arguments == {"rounds": 2, "rank": 8}
+
+
+def test_arguments_of_a_recipe_that_another_cell_lacks_are_left_out(
+    tmp_path: Path,
+) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(
+        'cell = "mogrifier_lstm"\ncell_arguments = { rounds = 4, rank = 8 }\n'
+    )
+
+    def arguments(*given: str) -> dict[str, Any] | None:
+        return Settings.from_recipe(recipe, given).cell_arguments
+
+    assert arguments("cell=gru") is None
+    assert arguments("cell=slstm") is None
+    assert arguments("cell=slstm", "cell_arguments.heads=2") == {"heads": 2}
+    assert arguments("cell=rlstm") == {"rounds": 4, "rank": 8}  # as it has them too
+    for given in ("cell_arguments.rounds=2", "cell_arguments={rounds=2}"):  # typed
+        with pytest.raises(ConfigError, match="'gru' has no setting 'rounds'"):
+            arguments("cell=gru", given)
+    recipe.write_text('cell = "mogrifier_lstm"\ncell_arguments = { round = 4 }\n')
+    with pytest.raises(ConfigError, match="Did you mean 'rounds'"):
+        arguments("cell=mogrifier_lstm")
+
+
+def test_arguments_of_a_cell_of_ones_own_are_finite_too() -> None:
+    given = SimpleNamespace(cell_arguments={"bias": float("inf")})
+    with pytest.raises(ConfigError, match="'cell_arguments.bias' takes a finite"):
+        check_finite(given)

@@ -1,5 +1,6 @@
 import math
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -163,6 +164,27 @@ def test_a_network_in_16_bits_is_evaluated_in_32() -> None:
         lm.network.set_weights(weights)
         found = LanguageModel(mixed, lm.tokenizer).score("the cat sat").total
         assert found == lm.score("the cat sat").total
+
+
+def test_the_copy_in_32_bits_is_made_anew_only_for_other_weights() -> None:
+    only_on("jax")
+    lm = language_model()
+    config = {**lm.network.get_config(), "dtype": "mixed_bfloat16"}
+    lm = LanguageModel(krl.RNNLM.from_config(config), lm.tokenizer)
+
+    def arrays() -> list[Any]:
+        found = lm.exact_network("test").trainable_variables
+        return [variable.value for variable in found]
+
+    first = arrays()
+    assert all(old is new for old, new in zip(first, arrays(), strict=True))
+    lm.network.set_weights([2 * weight for weight in lm.network.get_weights()])
+    assert not any(old is new for old, new in zip(first, arrays(), strict=True))
+    copy = lm.exact_network("test")
+    copy.set_weights([0 * weight for weight in copy.get_weights()])  # does no harm
+    own = [variable.value for variable in lm.network.trainable_variables]
+    for array, weight in zip(arrays(), own, strict=True):
+        np.testing.assert_array_equal(array, weight)
 
 
 def test_a_foreign_tokenizer_is_refused() -> None:

@@ -21,8 +21,10 @@ from keras_rnnlm.recipe_files import recipe_names as recipe_names
 from keras_rnnlm.recipe_files import recipe_text as recipe_text
 from keras_rnnlm.setting_checks import (
     OF_STREAMS,
+    arguments_for,
     check_averaging,
     check_data,
+    check_finite,
     check_output,
     check_system,
     check_vectors,
@@ -33,6 +35,7 @@ from keras_rnnlm.setting_values import (
     check_range,
     convert,
     impossible,
+    joined,
 )
 from keras_rnnlm.setting_values import (
     parse_overrides as parse_overrides,
@@ -57,6 +60,15 @@ CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "vectors_case": ("exact", "lower", "any"),
     }
 )
+
+_OTHER_BUDGETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "minutes": ("max_steps",),
+        "max_steps": ("minutes",),
+        "epochs": ("minutes", "max_steps"),
+    }
+)
+"""Budgets of a recipe that would refuse the one that is given, or be taken instead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +170,8 @@ class Settings:
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`. `auto` is one of the
             first two, by what this processor multiplies faster, from then on.
         validations: Number of validations spread over the run, the last at its end.
-        patience: Stop after this many validations without progress; 0 never stops.
+        patience: Stop after this many validations without progress; 0 never stops. A
+            run with `finetune` may stop in that phase alone.
         seed: Seed of weights, order and dropout.
         protocol: Evaluation protocol stored with the model; if absent `sentence` with
             mode=sentence, else chosen by the size of a text.
@@ -308,6 +321,7 @@ class Settings:
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
             raise impossible("minutes", "a number above 0", self.minutes)
         check_system(self)
+        check_finite(self)
 
     @property
     def evaluation_protocol(self) -> str | None:
@@ -329,18 +343,15 @@ class Settings:
 
         Args:
             recipe: Name of a shipped recipe, path of a TOML file, or None.
-            overrides: `key=value` strings or a mapping; they beat the recipe. What a
-                recipe has for streams alone is left out if they are not read.
+            overrides: `key=value` strings or a mapping; they beat the recipe, as
+                `overridden` says.
 
         Raises:
             ConfigError: Unknown recipe, unknown key or impossible value; the nearest
                 known name is offered.
         """
         values = {} if recipe is None else read_recipe(recipe)
-        given = parse_overrides(overrides)
-        if given.get("mode", "stream") != "stream":
-            values = {k: v for k, v in values.items() if k not in OF_STREAMS}
-        return cls.from_dict({**values, **given})
+        return cls.from_dict(overridden(values, parse_overrides(overrides)))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Settings":
@@ -358,10 +369,32 @@ class Settings:
 
     def replace(self, **changes: Any) -> "Settings":
         """Return a copy with some values changed, checked again."""
-        return self.from_dict({**dataclasses.asdict(self), **changes})
+        return self.from_dict(joined(dataclasses.asdict(self), changes))
 
     def to_dict(self) -> dict[str, Any]:
         """Return all keys and values, ready for JSON."""
         values = dataclasses.asdict(self)
         # As JSON gives it back, so that the two can be compared.
         return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def overridden(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a recipe with those that are given in their place.
+
+    What the recipe has for streams alone is left out if they are not read, its budget
+    if another one is given, and arguments of its cell that another one does not have:
+    they would stand in the way. `Parts` of a table leave its others.
+    """
+    left_out = {
+        name
+        for budget, others in _OTHER_BUDGETS.items()
+        if given.get(budget) is not None
+        for name in others
+    }
+    if given.get("mode", "stream") != "stream":
+        left_out |= set(OF_STREAMS)
+    kept = {k: v for k, v in recipe.items() if k not in left_out}
+    cell, arguments = given.get("cell"), kept.get("cell_arguments")
+    if cell not in (None, kept.get("cell", Settings.cell)) and arguments:
+        kept["cell_arguments"] = arguments_for(cell, arguments)
+    return joined(kept, given)

@@ -21,12 +21,14 @@ from keras_rnnlm.models.cache_network import CacheNetwork
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.folder import load_folder, save_folder
 from keras_rnnlm.models.packed import PackedNetwork
-from keras_rnnlm.models.weights import assign_weights, weight_arrays
+from keras_rnnlm.models.weights import weight_arrays
 from keras_rnnlm.scoring.example import AfterExample
+from keras_rnnlm.scoring.float32_copy import Float32Copy
 from keras_rnnlm.scoring.lines import LineScore, score_lines
 from keras_rnnlm.scoring.nbest import score_nbest
 from keras_rnnlm.scoring.protocols import parse_protocol
 from keras_rnnlm.scoring.report import Report, evaluate
+from keras_rnnlm.scoring.tuned_files import put_files
 
 Source = str | os.PathLike[str] | TextFile
 
@@ -80,7 +82,7 @@ class LanguageModel(AfterExample):
         self.tokenizer = tokenizer
         self.protocol = protocol
         super().__init__()
-        self._float32: CausalLM | None = None
+        self._float32 = Float32Copy()
 
     def evaluate(
         self,
@@ -297,14 +299,16 @@ class LanguageModel(AfterExample):
         """Write a model folder that `load` and the command line read; return its path.
 
         Raises:
-            FolderError: If it cannot be written.
+            FolderError: If it cannot be written, or settings for evaluation that lie in
+                the folder of this model are damaged; then nothing is written.
             InputError: After `quantize`.
         """
         self._rnnlm("save")
+        files = self._tuned_files()  # first: they may lie in the folder to be written
         path = save_folder(
             Path(folder), cast(CausalLM, self.network), self.tokenizer, self.protocol
         )
-        self._write_tuned(path)
+        put_files(path, files)
         return path
 
     def _encoded(
@@ -354,11 +358,7 @@ class LanguageModel(AfterExample):
             "float64",
         ):
             return self.network
-        if self._float32 is None:
-            config = {**self.network.get_config(), "dtype": "float32"}
-            self._float32 = type(self.network).from_config(config)
-        assign_weights(self._float32, weight_arrays(self.network))
-        return self._float32
+        return self._float32.of(self.network)
 
 
 def load(folder: str | os.PathLike[str]) -> LanguageModel:

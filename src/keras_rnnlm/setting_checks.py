@@ -1,11 +1,15 @@
 """Settings that belong together: refused where they contradict each other.
 
-Each function takes the settings and raises `ConfigError`.
+Each `check_` takes the settings and raises `ConfigError`.
 """
 
+import dataclasses
+import math
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from keras_rnnlm import cell_registry
 from keras_rnnlm.errors import ConfigError, nearest
 from keras_rnnlm.setting_values import check_range, impossible
 
@@ -20,6 +24,43 @@ NORMALIZATIONS = ("nfc", "nfkc", "accents", "quotes", "digits", "zeros")
 """Names that `vectors_normalize` takes; `data.vector_words` says what they do."""
 OF_STREAMS = ("steps_deviation", "partial_shuffle", "state_reset")
 """Settings of the lanes of mode=stream."""
+
+
+def cell_defaults(cell: str) -> dict[str, Any]:
+    """Return the arguments of a cell by name, with their defaults.
+
+    Raises:
+        ConfigError: No cell has this name.
+    """
+    found = cell_registry.find(cell)
+    if not dataclasses.is_dataclass(found):  # one of Keras's three
+        return {}
+    fields = [field for field in dataclasses.fields(found) if field.init]
+    return {field.name: field.default for field in fields}
+
+
+def arguments_for(cell: Any, arguments: Any) -> Any:
+    """Return those of another cell's arguments that a cell has too.
+
+    What is no name, or no table, is refused elsewhere.
+
+    Raises:
+        ConfigError: No cell has this name.
+    """
+    if not isinstance(cell, str) or not isinstance(arguments, Mapping):
+        return arguments
+    has = cell_defaults(cell)
+    return {name: value for name, value in arguments.items() if name in has}
+
+
+def check_finite(settings: Any) -> None:
+    """Check that all numbers are finite, as JSON and TOML files have them."""
+    values = dict(vars(settings))
+    for name, value in (settings.cell_arguments or {}).items():
+        values[f"cell_arguments.{name}"] = value
+    for name, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise impossible(name, "a finite number", value)
 
 
 def check_system(settings: Any) -> None:

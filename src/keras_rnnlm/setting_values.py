@@ -1,5 +1,6 @@
 """The values of settings: read from words, converted, checked."""
 
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
@@ -7,8 +8,15 @@ from typing import Any, get_args
 from keras_rnnlm.errors import ConfigError, nearest
 
 
+class Parts(dict[str, Any]):
+    """Parts of a table that were given by themselves, as in `cell_arguments.rounds`."""
+
+
 def parse_overrides(overrides: Iterable[str] | Mapping[str, Any]) -> dict[str, Any]:
-    """Turn `key=value` strings into a mapping; values are read like TOML values."""
+    """Turn `key=value` strings into a mapping; values are read like TOML values.
+
+    The values of `table.key=value` are `Parts`, unless the whole table is given too.
+    """
     if isinstance(overrides, Mapping):
         return dict(overrides)
     values: dict[str, Any] = {}
@@ -20,12 +28,30 @@ def parse_overrides(overrides: Iterable[str] | Mapping[str, Any]) -> dict[str, A
                 "for example --set units=512."
             )
         table, dot, key = name.strip().partition(".")
-        if dot:
-            known = values.get(table) or {}
-            values[table] = {**known, key: parse_value(text.strip())}
-        else:
-            values[table] = parse_value(text.strip())
+        value = parse_value(text.strip())
+        if not dot:
+            values[table] = value
+            continue
+        known = values.get(table, Parts())
+        if known is not None and not isinstance(known, Mapping):
+            raise ConfigError(
+                f"Setting '{name.strip()}' is a part of a table; received "
+                f"{table}={known} before it. Leave one of them out."
+            )
+        values[table] = {} if known is None else known
+        values = joined(values, {table: Parts({key: value})})
     return values
+
+
+def joined(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with others in their place; `Parts` leave the rest of a table."""
+    found = {**values, **given}
+    for name, value in given.items():
+        known = values.get(name)
+        if isinstance(value, Parts) and isinstance(known, Mapping):
+            both = {**known, **value}
+            found[name] = Parts(both) if isinstance(known, Parts) else both
+    return found
 
 
 def parse_value(text: str) -> Any:
@@ -34,7 +60,7 @@ def parse_value(text: str) -> Any:
         return None
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:  # no TOML, or a number of thousands of digits
         return text  # a bare word, such as lstm
 
 
@@ -55,6 +81,11 @@ def convert(name: str, value: Any, hint: Any) -> Any:
     elif isinstance(value, bool):
         if bool in kinds:
             return value
+    elif isinstance(value, int) and abs(value) > sys.float_info.max:
+        raise ConfigError(
+            f"Setting '{name}' takes numbers of at most 308 digits; received a longer "
+            "one."
+        )
     else:
         if (
             int in kinds

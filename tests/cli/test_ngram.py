@@ -48,3 +48,11 @@ def test_the_tokens_of_a_model(
     assert [len(table) for table in model.tables] == found["ngrams"]
     assert run([*command, "--tokenizer", "char"]) == 2
     assert "leave --tokenizer out" in capsys.readouterr().err
+
+
+def test_a_file_for_which_there_is_no_folder_is_refused_before_the_work(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    arpa = tmp_path / "nowhere" / "model.arpa"
+    assert run(["ngram", str(tmp_path / "no-text.txt"), "--arpa", str(arpa)]) == 2
+    assert "--arpa expected the name of a file" in capsys.readouterr().err

@@ -57,6 +57,20 @@ def test_members_of_an_ensemble(
     assert set(json.loads(capsys.readouterr().out)["frequency"]) == {"model"}
 
 
+def test_models_of_different_tokens_have_no_axis_in_common(
+    english_model: Path,
+    chinese_model: Path,
+    english_file: Path,
+    inside: Path,
+    capsys: Captured,
+) -> None:
+    words = ["plot", str(english_model), str(chinese_model)]
+    assert run([*words, "--text", str(english_file)]) == 2
+    said = capsys.readouterr().err
+    assert "Expected models of words alone" in said and "of characters" in said
+    assert not (inside / "frequency.png").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -12,6 +12,7 @@ from keras_rnnlm.cli.main import run
 from keras_rnnlm.cli.suggested import minutes_to_suggest_for
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.models import ensemble_folder
 from keras_rnnlm.models.ensemble_folder import ensemble_file
 from keras_rnnlm.search import suggest as suggest_module
@@ -61,6 +62,9 @@ def test_json(text, capsys):
         (["--range-test", "a.png", "--set", "learning_rate=1"], "Leave one of them"),
         (["--range-test", "no/a.png"], "a file in a folder that exists"),
         (["--range-test", "."], "--range-test expected the name of a file"),
+        (["--valid", "-"], "standard input cannot be read again"),
+        (["--test", "-"], "standard input cannot be read again"),
+        (["--set", "clip_norm=inf"], "a finite number; received inf"),
     ],
 )
 def test_what_cannot_be_is_refused(text, capsys, arguments, words):
@@ -167,6 +171,19 @@ def test_an_ensemble_is_not_gone_on_with_as_one_model(text, tmp_path, capsys):
     assert run(words) == 2
     said = capsys.readouterr().err
     assert "of several members" in said and "Measuring" not in said
+
+
+def test_a_number_of_samples_says_which_output(text, monkeypatch, capsys):
+    def find(*_, fixed, **__):
+        raise ConfigError(f"Fixed: {sorted(fixed.items())}")
+
+    monkeypatch.setattr(suggest_module, "suggest", find)
+    words = ["suggest", text, "--minutes", "1", "--set", "output_samples=300"]
+    assert run(words) == 2
+    wanted = "[('output', 'sampled'), ('output_samples', 300)]"
+    assert wanted in capsys.readouterr().err
+    assert run([*words, "--set", "output=full"]) == 2
+    assert "goes with output=sampled; received output=full" in capsys.readouterr().err
 
 
 def test_an_existing_recipe_stays(text, tmp_path, capsys):

@@ -67,6 +67,21 @@ def test_what_beats_what(
     assert settings_of(asked, english_file).units == Settings.from_recipe("demo").units
 
 
+@pytest.mark.parametrize("budget", ["max_steps", "epochs"])
+def test_a_budget_that_is_typed_beats_the_minutes_of_a_variable(
+    asked: dict[str, Any],
+    english_file: Path,
+    inside: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    budget: str,
+) -> None:
+    monkeypatch.setenv("RNNLM_MINUTES", "1.5")
+    words = ["--recipe", "demo", "--set", f"{budget}=9"]
+    found = settings_of(asked, english_file, *words)
+    assert found.minutes is None and getattr(found, budget) == 9
+    assert settings_of(asked, english_file, *words[:2]).minutes == 1.5
+
+
 def test_the_folder_if_none_is_named(
     asked: dict[str, Any], english_file: Path, inside: Path
 ) -> None:
@@ -106,6 +121,24 @@ def test_a_vocabulary_file(
     settings_of(asked, english_file, "--vocabulary", "words.txt")
     assert {"the", "lamp", "ship"} <= set(asked["corpus"].tokenizer.tokens)
     assert asked["corpus"].vocabulary_size <= 5
+
+
+def test_word_vectors_are_for_words(
+    asked: dict[str, Any], english_file: Path, chinese_file: Path, inside: Path
+) -> None:
+    vectors = ["--set", "vectors=some.vec"]
+    cases: list[tuple[Path, list[str], str]] = [
+        (english_file, [], "char"),
+        (english_file, vectors, "word"),
+        (english_file, ["--recipe", "little-data", *vectors], "word"),
+        (english_file, ["--tokenizer", "char", *vectors], "char"),
+        (chinese_file, vectors, "char"),
+    ]
+    for text, options, kind in cases:
+        settings_of(asked, text, *options)
+        assert asked["corpus"].tokenizer.kind == kind
+    settings_of(asked, english_file, *vectors)
+    assert asked["corpus"].notes[0].startswith("Words, because word vectors are given")
 
 
 def test_the_clock_starts_with_the_process(

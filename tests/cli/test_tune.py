@@ -122,8 +122,13 @@ def test_slips(
     assert "Traceback" not in said
 
 
-def test_standard_input_is_refused(inside: Path, capsys: Captured) -> None:
-    assert run(["tune", "-", "--minutes", "9"]) == 2
+@pytest.mark.parametrize(
+    "words", [["-"], ["a.txt", "--valid", "-"], ["a.txt", "--test", "-"]]
+)
+def test_standard_input_is_refused(
+    inside: Path, capsys: Captured, words: list[str]
+) -> None:
+    assert run(["tune", *words, "--minutes", "9"]) == 2
     assert "again when it goes on" in capsys.readouterr().err
 
 

@@ -131,6 +131,33 @@ def test_a_short_file_trains_without_held_out_text(tmp_path: Path) -> None:
     assert any("too short to hold any of it out" in note for note in corpus.notes)
 
 
+@pytest.mark.parametrize("end", ["\n\n", "\nk"], ids=repr)
+def test_the_blank_behind_a_paragraph_is_no_held_out_text(
+    tmp_path: Path, end: str
+) -> None:
+    """Nor is a single character, which a model of characters cannot predict."""
+    path = written(tmp_path / "a.txt", "One paragraph, with marks. " * 20 + end)
+    corpus = Corpus.from_files(path, cache=tmp_path)
+    assert corpus.tokenizer.kind == "char"
+    assert set(corpus.parts()) == {"train"}
+    assert corpus.train.counts.characters == 540 + len(end)
+    assert any("too short to hold any of it out" in note for note in corpus.notes)
+
+
+def test_the_note_says_how_much_of_a_large_text_is_held_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "a.txt", numbered(400))
+    corpus = Corpus.from_files(path, cache=tmp_path)
+    assert any(": 5% each for validation and" in note for note in corpus.notes)
+    for module in ("parts", "splits"):
+        monkeypatch.setattr(f"keras_rnnlm.data.{module}.HELD_OUT_MOST", 100)
+    corpus = Corpus.from_files(path, cache=tmp_path)
+    assert corpus.valid is not None
+    assert corpus.valid.counts.characters < 130
+    assert any(": 100 characters each for valid" in note for note in corpus.notes)
+
+
 def test_a_long_text_of_one_line_is_split_inside_it(tmp_path: Path) -> None:
     path = written(tmp_path / "one.txt", "ab cd ef gh ij kl " * 3000)
     corpus = Corpus.from_files(path, tokenizer="word", split=(0.9, 0.1), cache=tmp_path)

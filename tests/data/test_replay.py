@@ -44,6 +44,15 @@ def test_windows_must_be_alike() -> None:
         ReplayBatches(new, StreamBatches(text(9, 400), 3, 5))
 
 
+def test_a_text_too_short_for_its_lanes_is_said_to_be() -> None:
+    new, old = streams()
+    assert ReplayBatches(new, old).note == ""
+    short = StreamBatches(text(9, 12), 3, 5, endless=True)
+    joined = ReplayBatches(new, short)
+    assert joined.batch_size == 4
+    assert joined.note.startswith("Of the text to replay: The text is short (11 pred")
+
+
 @given(batch_size=st.integers(2, 300), share=st.floats(0.001, 0.999))
 def test_both_texts_have_a_lane(batch_size: int, share: float) -> None:
     new, old = lanes_of(batch_size, share)

@@ -1,12 +1,17 @@
 """Batches whose text changes from epoch to epoch, of the same shape throughout."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from keras_rnnlm.data.noising import Noising
-from keras_rnnlm.data.resegmentation import Resegmentation, bpe_dropout
+from keras_rnnlm.data.resegmentation import (
+    Resegmentation,
+    SegmentedText,
+    bpe_dropout,
+)
 from keras_rnnlm.data.resegmented_batches import (
     resegmented_sentences,
     resegmented_stream,
@@ -119,3 +124,21 @@ def test_short_texts_have_batches_too(text: str) -> None:
     for batches in (stream, lines):
         shapes = {flat(batches[i])[0].shape for i in range(12)}
         assert batches.ordered is False or len(shapes) == 1
+
+
+def test_fewer_lines_than_in_the_typical_pass_leave_rows_empty() -> None:
+    """A long line that is cut in the typical pass alone is one row less elsewhere."""
+
+    def text(*lengths: int) -> SegmentedText:
+        lines = [[5] * (length - 1) + [0] for length in lengths]
+        ids = np.array([0, *sum(lines, [])], np.uint16)
+        return SegmentedText(ids, np.array([1]), np.array([len(ids)]), 0)
+
+    drawn: Any = SimpleNamespace(typical=text(5, 4), text=lambda epoch: text(4, 4))
+    batches = resegmented_sentences(drawn, 8, endless=True, max_steps=4)
+    assert batches.batch_size == 3
+    for index in range(3):
+        tokens, targets, weights = batches[index]
+        assert tokens.shape == targets.shape == weights.shape == (3, 4)
+        assert weights.sum(axis=1).tolist() == [4, 4, 0]
+        assert not tokens[2].any() and not targets[2].any()

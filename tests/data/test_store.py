@@ -297,6 +297,36 @@ def test_a_folder_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None
         )
 
 
+def test_a_cache_that_can_only_be_read_serves(
+    monkeypatch: pytest.MonkeyPatch, counted: list[int], tmp_path: Path
+) -> None:
+    tokenizer = tokenizer_of(tmp_path, "a cat sat on a mat", "word")
+    files = files_of(tmp_path, TEXTS)
+    good = encode_files(files, tokenizer, cache=tmp_path / "cache")
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "utime", refused)
+    same(encode_files(files, tokenizer, cache=tmp_path / "cache"), good)
+    assert len(counted) == 1
+
+
+def test_an_entry_that_goes_just_as_it_is_found_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, counted: list[int], tmp_path: Path
+) -> None:
+    """As another process may do to keep the cache to its size."""
+    tokenizer = tokenizer_of(tmp_path, "a cat sat on a mat", "word")
+    files = files_of(tmp_path, TEXTS)
+    good = encode_files(files, tokenizer, cache=tmp_path / "cache")
+    (entry,) = (tmp_path / "cache").iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "utime", os.unlink)
+        assert cache.read_entry(entry.parent, entry.stem) is None
+    same(encode_files(files, tokenizer, cache=tmp_path / "cache"), good)
+    assert len(counted) == 2
+
+
 def test_the_cache_forgets_what_was_used_longest_ago(
     monkeypatch: pytest.MonkeyPatch, counted: list[int], tmp_path: Path
 ) -> None:
@@ -387,6 +417,8 @@ def test_an_encoded_text_makes_batches(tmp_path: Path) -> None:
     assert isinstance(stream, StreamBatches)
     assert (stream.batch_size, stream.steps, stream.start) == (4, 5, 2)
     assert text.batches(2).steps == 35
+    with pytest.raises(ValueError, match="steps >= 1"):
+        text.batches(2, 0)
     lines = text.batches(4, mode="sentence", endless=True)
     assert isinstance(lines, SentenceBatches)
     assert lines.max_steps == 256

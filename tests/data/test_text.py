@@ -8,13 +8,14 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_rnnlm.data import blocks as blocks_module
-from keras_rnnlm.data import encodings
+from keras_rnnlm.data import encodings, samples
 from keras_rnnlm.data.text import (
     TextFile,
     find_files,
@@ -133,6 +134,13 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert file.read() == "some words\n"
     assert file.name == "standard input"
     with pytest.raises(InputError, match="standard input: .*empty"):
+        find_files("-")
+
+
+def test_standard_input_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by `rnnlm train - <&-`."""
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InputError, match="standard input: .*closed"):
         find_files("-")
 
 
@@ -325,8 +333,21 @@ def test_which_texts_have_spaces(text: str, spaced: bool) -> None:
     assert uses_spaces(text) is spaced
 
 
-def test_lines_in_both_texts_are_counted(tmp_path: Path) -> None:
+def test_lines_in_both_texts_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     train = TextFile(written(tmp_path, "a b\n\nc\nd", "train"))
     other = TextFile(written(tmp_path, " c \nx\n\n\nc\na b\nab", "other"))
-    assert shared_lines([train], [other]) == 3
-    assert shared_lines([train], [TextFile(written(tmp_path, "\n\n"))]) == 0
+    blank = TextFile(written(tmp_path, "\n\n"))
+    read: list[str] = []
+    hashes = samples._line_hashes
+
+    def counting(block: str) -> Any:
+        read.append(block)
+        return hashes(block)
+
+    monkeypatch.setattr(samples, "_line_hashes", counting)
+    assert shared_lines([train], [other], [blank], [train]) == (3, 0, 3)
+    assert sum("d" in block for block in read) == 2  # once for all, once as a text
+    assert shared_lines([train], [blank]) == (0,)
+    assert shared_lines([train]) == ()

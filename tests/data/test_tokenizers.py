@@ -346,7 +346,11 @@ def test_a_reason_is_given() -> None:
     raw = "It was late. The cat, he said, had gone!\n"
     assert choose_kind(raw)[0] == "char"
     assert choose_kind(raw, 5_000_000)[0] == "bpe"
+    for characters in (None, 5_000_000):
+        kind, reason = choose_kind(raw, characters, vectors=True)
+        assert kind == "word" and "because word vectors are given" in reason
     assert "no spaces" in choose_kind("明月几时有，把酒问青天。")[1]
+    assert choose_kind("明月几时有，把酒问青天。", vectors=True)[0] == "char"
 
 
 def test_words_of_a_script_without_spaces(tmp_path: Path, chinese_text: str) -> None:

@@ -140,6 +140,22 @@ def test_heat_maps_and_curves_are_drawn(opened: Opened, found: Any) -> None:
     assert f"{found.calibration.error:.4f}" in opened.text("#calibration")
 
 
+def test_a_token_among_equals_has_its_own_row(
+    browser: Any, found: Any, tmp_path: Path
+) -> None:
+    """As likely as those of the list, it is of their rank and not among them."""
+    figures = found.to_json()
+    token = figures["tokens"][17]
+    token["rank"] = 1
+    for i, other in enumerate(token["alternatives"]):
+        other.update(token=f"other {i}", probability=token["probability"])
+    (tmp_path / "equals.html").write_text(html(figures), encoding="utf-8")
+    opened = Opened(browser, tmp_path / "equals.html")
+    opened.page.locator("#tokens [data-place='17']").click()
+    assert opened.page.locator("#alternatives tr").count() == 6
+    assert opened.page.locator("#alternatives tr.came").count() == 1
+
+
 def repeated(figures: Any, count: int, times: int) -> Any:
     """Figures in which every list of `count` stands several times in a row."""
     if isinstance(figures, dict):

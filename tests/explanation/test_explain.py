@@ -12,6 +12,7 @@ import keras_rnnlm as krl
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.explanation.looking import Attention, CacheWeights
 from keras_rnnlm.explanation.page import data
+from keras_rnnlm.models.folder import parameter_count
 from keras_rnnlm.scoring.cache import CacheSettings
 from keras_rnnlm.scoring.ensemble import weights_hash
 from keras_rnnlm.scoring.tuned import Line, Tuned
@@ -126,6 +127,13 @@ def test_a_line_and_one_token() -> None:
     assert found.attribution.gradients.shape == (1, 1)
     assert found.memory is None and not found.probes.found
     assert embedded(found.page())["memory"] is None
+
+
+def test_weights_are_counted_as_info_counts_them() -> None:
+    lm = words("a b c", output="sampled")
+    lm.network.allocate_state(3, training=False)  # as `fit` and `evaluate` do
+    found = explained(lm, "a", tokens=1)
+    assert found.model["weights"] == parameter_count(lm.network)
 
 
 def test_files(found: Any, tmp_path: Path) -> None:

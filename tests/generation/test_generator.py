@@ -23,6 +23,7 @@ from keras_rnnlm.generation.generator import (
     stream,
     unknown_in_prompt,
 )
+from keras_rnnlm.generation.prompt import going_on
 from keras_rnnlm.generation.samplers import Sampler, random_streams
 from keras_rnnlm.models.rnn_lm import RNNLM
 from tests.conftest import only_on
@@ -284,6 +285,28 @@ def test_pieces_bring_the_space_that_ends_a_prompt(bytes_: Tokenizer) -> None:
         next_log_probabilities(network, bytes_, prompt) for prompt in ("the", "the ")
     )
     assert (one == other).all()
+
+
+def test_the_first_piece_begins_a_word_where_a_space_was_the_last(
+    bytes_: Tokenizer,
+) -> None:
+    """Else it would be shown as "the s" and read as "thes"."""
+    network = a_script(bytes_, "s old", "the")
+    tokens = len(bytes_.encode("s old", final=False))
+    (text,) = generate(network, bytes_, "the", tokens=tokens, temperature=0)
+    assert text == "s old"
+    (text,) = generate(network, bytes_, "the ", tokens=tokens, temperature=0)
+    assert not text.startswith("s") and text.endswith(" old")
+
+
+def test_which_pieces_go_on_with_a_word(bytes_: Tokenizer, words: Tokenizer) -> None:
+    first, spaced = (int(bytes_.encode(text, final=False)[0]) for text in ("s", " old"))
+    excluded = going_on(bytes_, "the ")
+    assert first in excluded
+    assert spaced not in excluded and bytes_.eos_id not in excluded
+    for prompt in ("", " ", "the", "the  ", "the\n ", "the\n"):
+        assert going_on(bytes_, prompt) == ()
+    assert going_on(words, "the ") == ()
 
 
 def test_line_end_is_written_and_generation_goes_on(words: Tokenizer) -> None:

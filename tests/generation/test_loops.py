@@ -26,8 +26,10 @@ SAMPLERS = (
     Sampler(top_p=0.5, temperature=2.0),
     Sampler(top_k=20, top_p=0.7, repetition_penalty=1.2, banned=(0, 5)),
     Sampler(top_p=1e-9),
+    Sampler(top_p=1e-60),
     Sampler(temperature=1e-30),
     Sampler(temperature=1e30, banned=(2,)),
+    Sampler(temperature=1e60, banned=(2,)),
 )
 
 
@@ -101,6 +103,18 @@ def test_equal_logits_give_the_lowest_id_and_all_a_share(network: RNNLM) -> None
         assert len(set(drawn(loop, flat, Sampler(), 20, [60]).flat)) == VOCABULARY
 
 
+@pytest.mark.parametrize("loop", ["step", "native", "jax"])
+def test_what_is_excluded_at_first_may_come_later(network: RNNLM, loop: str) -> None:
+    flat = RNNLM.from_config(network.get_config())
+    flat.set_weights([0 * weight for weight in flat.get_weights()])
+    bias = np.zeros(VOCABULARY, np.float32)
+    bias[[5, 7, 9]] = 9, 8, 7
+    flat.output_layer.bias.assign(bias)
+    sampler = Sampler(0, banned=(7,), banned_first=(5,))
+    found = drawn(loop, flat, sampler, 2, [1, 2, 3])
+    assert found.tolist() == [[9, 9], *[[5, 5]] * 5]
+
+
 def test_the_path_is_the_fastest_there_is(
     network: RNNLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +132,7 @@ def test_the_path_is_the_fastest_there_is(
 def test_sizes_grow_and_end() -> None:
     assert list(loops.chunk_sizes(1)) == [1]
     assert list(loops.chunk_sizes(30)) == [4, 8, 16, 2]
+    assert list(loops.chunk_sizes(9, 1)) == [1, 2, 4, 2]
     assert list(islice(loops.chunk_sizes(None), 7)) == [4, 8, 16, 32, 64, 64, 64]
     assert sum(loops.chunk_sizes(1000)) == 1000
 

@@ -9,8 +9,10 @@ from keras import ops
 
 from keras_rnnlm import layers
 from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.layers import outputs
 from keras_rnnlm.layers.adaptive import default_cutoffs
-from keras_rnnlm.layers.kernels import sampled_softmax
+from keras_rnnlm.layers.kernels import sampled_softmax, softmax
+from keras_rnnlm.layers.kernels.fused_cross_entropy import FusedCrossEntropy
 from tests.layers.check import check_layer
 from tests.layers.gradients import call_with_gradients
 
@@ -152,6 +154,21 @@ def test_sampled_evaluates_the_whole_softmax() -> None:
     np.testing.assert_allclose(array(found.nats), nats, rtol=1e-4, atol=1e-4)
     by_id = array(layer.log_probabilities(HIDDEN, MATRIX))
     np.testing.assert_allclose(np.exp(by_id).sum(-1), 1, atol=1e-5)
+
+
+def test_sampled_evaluates_by_the_kernel_of_the_whole_softmax(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kernels: list[str] = []
+
+    class Seen(FusedCrossEntropy):
+        def __call__(self, *arguments: Any) -> Any:
+            kernels.append(self.loop)
+            return super().__call__(*arguments)
+
+    monkeypatch.setattr(outputs, "FusedCrossEntropy", Seen)
+    sampled().cross_entropy(HIDDEN, TARGETS, WEIGHTS, MATRIX)
+    assert kernels == [softmax.choose("float32")]
 
 
 @pytest.mark.parametrize("by_words", [True, False])

@@ -105,3 +105,20 @@ def test_a_round_trip_of_the_configuration() -> None:
 def test_ranks_that_cannot_be(rank: int, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         LSTM(8, low_rank=rank)(inputs())
+
+
+@pytest.mark.parametrize("cell", ["rg_lru", "lru"])
+def test_a_rank_for_which_no_matrix_has_room(cell: str) -> None:
+    layer = make_layer(cell, None, 8, low_rank=8, seed=1)
+    with pytest.raises(ConfigError, match="a rank below 8, .*received 8"):
+        layer.build((None, None, 6))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "peephole_lstm"])
+def test_a_network_that_thaws_keeps_its_matrices_fixed(cell: str) -> None:
+    network = RNNLM(11, cell=cell, units=8, layers=1, low_rank=2, seed=0)
+    before = [variable.path for variable in network.trainable_variables]
+    network.trainable = False
+    assert network.trainable_variables == []
+    network.trainable = True
+    assert [variable.path for variable in network.trainable_variables] == before

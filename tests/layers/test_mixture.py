@@ -159,6 +159,14 @@ def test_latent_vectors_are_dropped_in_training_alone() -> None:
     np.testing.assert_allclose(one, one[:, :1].repeat(3, 1), atol=1e-6)  # locked
 
 
+def test_latent_vectors_of_rows_without_time_are_dropped_too() -> None:
+    layer, rows = made(False, dropout=0.5, seed=3), HIDDEN[:, 0]
+    found = layer.cross_entropy(rows, TARGETS[:, 0], WEIGHTS[:, 0], training=True)
+    assert tuple(found.nats.shape) == (2,)
+    plain, dropped = array(layer(rows)), array(layer(rows, training=True))
+    assert np.abs(plain - dropped).max() > 1e-4
+
+
 def test_is_a_layer_of_a_functional_model() -> None:
     hidden = keras.Input((3, 4))
     output = layers.MixtureOutput(7, mixtures=2, dropout=0.5)

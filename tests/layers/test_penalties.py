@@ -99,6 +99,21 @@ def test_the_penalty_moves_the_weights_as_its_slope_says(one_pass: bool) -> None
         assert moved[name][place] == pytest.approx(sum(slopes), rel=0.02, abs=2e-4)
 
 
+def test_padding_does_not_count_beside_a_foreign_metric() -> None:
+    tokens = (np.arange(12).reshape(2, 6) * 7) % 11
+    targets = (tokens * 3 + 1) % 11
+    counts = (np.arange(6) < np.array([[6], [2]])).astype("float32")
+    network = model(activation_penalty=2e3, temporal_penalty=1e3)
+    network.compile(keras.optimizers.SGD(0.0), weighted_metrics=["accuracy"])
+    assert not network.one_pass
+    found = network.train_on_batch(tokens, targets, counts, return_dict=True)
+    hidden, _ = network.hidden(tokens, network.initial_state(2))
+    wanted = reference(NUMPY(hidden), NUMPY(hidden), counts, 2e3, 1e3)
+    nats = NUMPY(network.cross_entropy(hidden, targets).nats)
+    wanted += (nats * counts).sum() / counts.sum()
+    assert found["loss"] == pytest.approx(wanted, rel=1e-4)
+
+
 def test_dropout_between_layers_and_after_the_last_have_rates_of_their_own() -> None:
     network = model(layers=3, dropout=0.1, output_dropout=0.4)
     assert [layer.rate for layer in network.dropouts] == [0.1, 0.1, 0.4]

@@ -125,6 +125,17 @@ class TestEmbedding:
             array(rows)[array(ids)], matrix[self.words], rtol=1e-4, atol=1e-6
         )
 
+    @pytest.mark.parametrize("listed", [True, False])
+    def test_given_vectors_beside_dropout(self, listed: bool) -> None:
+        matrix = 1 + np.arange(32, dtype="float32").reshape(4, 8)
+        given = [matrix] if listed else matrix
+        layer = layers.Embedding(4, 8, weights=given, dropout=0.5, seed=5)
+        np.testing.assert_array_equal(array(layer(self.words)), matrix[self.words])
+        out = array(layer(self.words, training=True))
+        assert set(np.unique(out / matrix[self.words])) <= {0.0, 2.0}
+        with pytest.raises(ConfigError, match="no weights beside a projection"):
+            layers.Embedding(4, 8, weights=given, projection=3)
+
     def test_an_output_tied_to_it_sees_the_whole_matrix(self) -> None:
         layer, output = self.make(0.5), layers.Output(4, tied=True, use_bias=False)
         hidden = np.ones((1, 8), "float32")

@@ -161,3 +161,7 @@ def test_what_cannot_be() -> None:
         network(TransformerLM, heads=3)
     with pytest.raises(ConfigError, match="1 unit and 1 layer or more"):
         network(ConvolutionalLM, layers=0)
+    with pytest.raises(ConfigError, match="Expected heads to be a whole number; rec"):
+        network(TransformerLM, heads=2.0)
+    with pytest.raises(ConfigError, match="Expected input_dropout to be a number of"):
+        network(ConvolutionalLM, input_dropout=1.0)

@@ -154,6 +154,9 @@ def change(folder: Path, name: str, edit: Callable[[dict], None]) -> None:  # ty
         ("vocabulary_size", 10**12),
         ("layers", 10**6),
         ("units", "many"),
+        ("units", float("inf")),
+        ("dtype", "float16"),
+        ("dtype", {"class_name": "keras_rnnlm>RNNLM", "config": {}}),
         ("cell", "transformer"),
         ("cell", ["lstm"]),
         ("embedding", None),
@@ -170,6 +173,11 @@ def change(folder: Path, name: str, edit: Callable[[dict], None]) -> None:  # ty
         ("attention", 3),
         ("attention", "far"),
         ("attention", -1),
+        ("activation_penalty", "x"),
+        ("temporal_penalty", float("inf")),
+        ("tie_weights", 1),
+        ("seed", True),
+        ("units", 5.0),
     ],
 )
 def test_a_hostile_configuration_builds_nothing(
@@ -178,6 +186,29 @@ def test_a_hostile_configuration_builds_nothing(
     change(copy, "config.json", lambda c: c["network"].update({key: value}))
     with pytest.raises(FolderError):
         load_folder(copy)
+
+
+@pytest.mark.parametrize(
+    ("options", "changes"),
+    [
+        ({"attention": 2}, {"attention": 2.5}),
+        ({"output": "sampled"}, {"output_samples": float("inf")}),
+        ({"output": "mixture"}, {"mixture_dropout": "a"}),
+    ],
+)
+def test_values_that_would_fail_when_they_are_used(
+    english_file: Path,
+    tmp_path: Path,
+    options: dict[str, Any],
+    changes: dict[str, Any],
+) -> None:
+    corpus = Corpus.from_files(english_file, tokenizer="char")
+    network = RNNLM(corpus.vocabulary_size, units=4, layers=1, seed=1, **options)
+    folder = save_folder(tmp_path / "m", network, corpus.tokenizer)
+    change(folder, "config.json", lambda c: c["network"].update(changes))
+    (name,) = changes
+    with pytest.raises(FolderError, match=f"Expected {name} to be a .*number"):
+        load_folder(folder)
 
 
 def test_a_folder_of_another_tool(tmp_path: Path) -> None:

@@ -12,7 +12,13 @@ from keras_rnnlm.config import Settings, default_recipe, recipe_names
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import ConfigError, FolderError
 from keras_rnnlm.language_model import LanguageModel, load
-from keras_rnnlm.models.folder import load_folder, save_folder, write_manifest
+from keras_rnnlm.models.arguments import _KINDS, _OR_NONE
+from keras_rnnlm.models.folder import (
+    load_folder,
+    parameter_count,
+    save_folder,
+    write_manifest,
+)
 from keras_rnnlm.models.networks import (
     NETWORKS,
     kind_of,
@@ -21,7 +27,8 @@ from keras_rnnlm.models.networks import (
 )
 from keras_rnnlm.models.weights import weight_arrays
 from keras_rnnlm.network_settings import OWN, network_arguments
-from keras_rnnlm.training.memory import check_memory, parameters_of
+from keras_rnnlm.training.memory import check_memory
+from keras_rnnlm.training.weight_count import count_weights
 
 SMALL: tuple[tuple[str, dict[str, Any]], ...] = (
     ("transformer", {"heads": 2, "context": 5}),
@@ -101,7 +108,7 @@ def test_weights_are_counted_before_they_are_made(
     network = network_class(kind)(300, **network_arguments(settings))
     exact = sum(array.size for array in weight_arrays(network).values())
     assert network_weights(kind, network.get_config()) == exact
-    assert parameters_of(settings, 300) == exact
+    assert count_weights(settings, 300) == parameter_count(network)
     assert network_weights(kind, {"units": 3}) is None
     assert network_weights(kind, {**network.get_config(), "layers": 0}) is None
 
@@ -114,6 +121,10 @@ def test_arguments_are_those_of_the_classes() -> None:
         # Low-rank factors are of an adaptation; no model begins with them.
         others = {"vocabulary_size", "name", "dtype", "low_rank"}
         assert wanted == set(config) - others
+        assert set(config) - {"name", "dtype"} <= {
+            *_KINDS,
+            *_OR_NONE,
+        }  # all are checked
 
 
 def test_every_network_has_a_recipe() -> None:

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.models import stream_training
+from keras_rnnlm.models.arguments import check_arguments
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import named_weights, weight_arrays
 from tests.conftest import only_on
@@ -186,6 +189,23 @@ def test_plain_arrays_and_keras_own_loss_work_too() -> None:
     assert history["loss"][1] < history["loss"][0]
 
 
+def test_predict_takes_batches_of_open_length_like_fit_and_evaluate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """TensorFlow would hold all batches to the lengths of the first two."""
+    opened: list[Any] = []
+
+    def open_lengths(batches: Any) -> Any:
+        opened.append(batches)
+        return batches
+
+    monkeypatch.setattr(stream_training, "with_open_lengths", open_lengths)
+    model, x = network(), np.ones((2, 5), "int32")
+    model.compile("sgd")
+    assert model.predict(x, verbose=0).shape == (2, 5, 11)
+    assert len(opened) == 1 and opened[0] is x
+
+
 def test_shuffling_a_stream_is_refused() -> None:
     model = network()
     model.compile()
@@ -294,8 +314,39 @@ def test_errors_say_what_was_expected() -> None:
         RNNLM(5, units=4, output="sample")
     with pytest.raises(ValueError, match="mixtures goes with output='mixture'"):
         RNNLM(5, units=4, mixtures=3)
+    for none in ({"units": 0}, {"layers": 0}):
+        with pytest.raises(ConfigError, match="1 unit and 1 layer or more"):
+            network(**none)
     with pytest.raises(ValueError, match="output_samples goes with output='sampled'"):
         RNNLM(5, units=4, output_samples=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("units", 6.0, "a whole number"),
+        ("attention", 2.5, "a whole number"),
+        ("projection", 0, "a whole number of 1 or more, or None"),
+        ("seed", -1, "a whole number of 0 or more, or None"),
+        ("output_samples", float("inf"), "a whole number, or None"),
+        ("output_cutoffs", [2.5], "a list of whole numbers, or None"),
+        ("dropout", "a", "a number of at least 0 and below 1"),
+        ("input_dropout", 1, "a number of at least 0 and below 1, or None"),
+        ("activation_penalty", "x", "a number from 0 to 1e6"),
+        ("temporal_penalty", float("nan"), "a number from 0 to 1e6"),
+        ("tie_weights", "no", "True or False"),
+        ("cell", ["lstm"], "a word"),
+        ("cell_arguments", "rounds", "a table such as .*, or None"),
+    ],
+)
+def test_arguments_of_another_kind(name: str, value: Any, wanted: str) -> None:
+    with pytest.raises(ConfigError, match=f"Expected {name} to be {wanted}; received"):
+        network(**{name: value})
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    check_arguments({"units": np.int64(4), "dropout": np.float32(0.5), "seed": None})
+    check_arguments({"output_cutoffs": np.array([3, 6]), "tie_weights": np.True_})
 
 
 def test_dropout_acts_in_training_only() -> None:

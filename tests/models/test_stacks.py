@@ -12,7 +12,7 @@ from keras_rnnlm.data.streams import StreamBatches
 from keras_rnnlm.models.packed import unpackable
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import assign_weights, weight_arrays
-from keras_rnnlm.training.memory import parameters_of
+from keras_rnnlm.training.weight_count import count_weights
 from tests.models.tiny import stream, text
 
 NUMPY = ops.convert_to_numpy
@@ -94,9 +94,9 @@ def test_attention_carries_its_memory_through_fit() -> None:
 
 
 @pytest.mark.parametrize("options", STACKS)
-def test_weights_are_estimated_and_not_packed(options: dict[str, Any]) -> None:
+def test_weights_are_counted_and_not_packed(options: dict[str, Any]) -> None:
     model = network(**options)
     assert "has" in str(unpackable(model))
     exact = sum(array.size for array in weight_arrays(model).values())
     settings = Settings(**{"units": 6, "layers": 2, **options})
-    assert parameters_of(settings, 11) == pytest.approx(exact, rel=0.2)
+    assert count_weights(settings, 11) == exact

@@ -186,6 +186,68 @@ def test_words_of_one_side_only(tmp_path: Path) -> None:
     np.testing.assert_allclose(p, [10**-0.5, share, 10**-0.25, share, share])
 
 
+def test_what_shares_the_unknown_word_leaves_the_sum_at_most_one(
+    tmp_path: Path,
+) -> None:
+    # A distribution over `</s>`, `<unk>`, `a` and `b`, behind `a` too.
+    quarter, half = np.log10([0.25, 0.5])
+    backoff = np.log10(2 / 3)
+    content = (
+        "\\data\\\nngram 1=5\nngram 2=1\n\n\\1-grams:\n-99\t<s>\t0\n"
+        f"{quarter}\t</s>\n{quarter}\t<unk>\n{quarter}\ta\t{backoff}\n{quarter}\tb\n\n"
+        f"\\2-grams:\n{half}\ta <unk>\n\n\\end\\\n"
+    )
+    whole = read(content, words("a", "b"), tmp_path)
+    shared = read(content, words("a", "b", "x"), tmp_path)
+    for context in ([], [2]):
+        p = whole.next_probabilities(np.array(context, np.int64))
+        assert p.sum() == pytest.approx(1)
+        q = shared.next_probabilities(np.array(context, np.int64))
+        assert q.sum() <= 1 + 1e-9
+        assert q[1] == pytest.approx(p[1] / 2)
+        np.testing.assert_allclose(q[[0, 2, 3]], p[[0, 2, 3]])
+
+
+PRUNED = r"""\data\
+ngram 1=5
+ngram 2=1
+ngram 3=1
+ngram 4=1
+
+\1-grams:
+-99	<s>	-0.25
+-0.5	</s>
+-0.75	<unk>
+-0.25	a	-0.5
+-1	b	-0.125
+
+\2-grams:
+-0.25	b a	-0.375
+
+\3-grams:
+-0.5	b a b	-0.0625
+
+\4-grams:
+-0.125	b a b a
+
+\end\
+"""
+
+
+def test_a_context_whose_end_was_pruned_still_counts(tmp_path: Path) -> None:
+    # `b a b` is a context, though `a b` is none.
+    tokenizer = words("a", "b")
+    model = read(PRUNED, tokenizer, tmp_path)
+    text = encode_texts(["b a b a\n"], tokenizer)
+    found = model.log_probabilities(text)
+    assert found[3] == pytest.approx(-0.125 * np.log(10))
+    history = [model.vocabulary_size]
+    for token, log in zip(text.ids[1:].tolist(), found, strict=True):
+        p = model.next_probabilities(np.array(history))
+        assert np.log(p[token]) == pytest.approx(log)
+        history.append(token)
+
+
 def test_sentences_of_a_file_are_the_lines_of_a_character_model(tmp_path: Path) -> None:
     tokenizer = CharacterTokenizer(["a", "b", "\n"])
     model = read(SMALL, tokenizer, tmp_path)

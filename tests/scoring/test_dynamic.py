@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -17,7 +18,7 @@ from keras_rnnlm.scoring.learning import DynamicSettings
 from keras_rnnlm.scoring.passes import StaticReader, run_pass
 from keras_rnnlm.scoring.protocols import Protocol, segments
 from keras_rnnlm.scoring.scorer import score_segments
-from tests.conftest import needs_compiler
+from tests.conftest import needs_compiler, only_on
 from tests.scoring.texts import encoded, shared_network, small_network
 
 V = 23
@@ -171,6 +172,27 @@ def test_the_weights_are_as_they_were_and_files_do_not_meet() -> None:
         np.testing.assert_array_equal(array, before[name])
 
 
+def test_rates_do_not_make_another_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    only_on("jax", "tensorflow")
+    network, text = small_network(V), text_of(20)
+    traced = []
+    hidden = network.hidden
+
+    def counted(*arguments: Any) -> Any:
+        traced.append(True)
+        return hidden(*arguments)
+
+    monkeypatch.setattr(network, "hidden", counted)
+    first = learned(network, text, DynamicSettings(0.1, 0.0, 8))
+    programs = len(traced)
+    assert programs
+    for settings in (DynamicSettings(0.3, 0.0, 8), DynamicSettings(0.1, 0.2, 8)):
+        other = learned(network, text, settings)
+        np.testing.assert_array_equal(other[:8], first[:8])
+        assert not np.array_equal(other[16:], first[16:])
+    assert len(traced) == programs
+
+
 def test_temperatures_of_a_pass_are_those_of_the_softmax() -> None:
     network, text = shared_network(), text_of(30)
     temperatures = (0.7, 1.0, 1.4)
@@ -216,6 +238,17 @@ def test_the_scale_is_the_mean_of_squared_gradients() -> None:
         np.testing.assert_allclose(scale.named[name], size / mean, atol=2e-3)
     values = np.concatenate([a.ravel() for a in scale.named.values()])
     assert values.mean(dtype=np.float64) == pytest.approx(1, abs=1e-4)
+
+
+def test_an_empty_first_file_does_not_change_the_scale() -> None:
+    network = shared_network()
+    ids = np.random.default_rng(0).integers(0, V, 62)
+    text = encoded([ids], line_end=None, start=False)
+    # As `encode_files` has a file without characters.
+    starts, stops = np.append(0, text.starts), np.append(0, text.stops)
+    other = measure_scale(network, replace(text, starts=starts, stops=stops))
+    for name, array in measure_scale(network, text).named.items():
+        np.testing.assert_array_equal(other.named[name], array)
 
 
 # -- errors --------------------------------------------------------------------------

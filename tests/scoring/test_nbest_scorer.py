@@ -101,6 +101,25 @@ def test_calls_of_all_sizes_and_groups_of_any_size(
             np.testing.assert_allclose(again, nats, atol=1e-5)
 
 
+def test_pools_of_large_states_hold_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As those of a Transformer are, whose state is its memory of the context.
+    network, lists = shared_network(V), noisy_lists(3, 6)
+    state_bytes = 4 * 2 * 8  # an LSTM of 8 units
+    monkeypatch.setattr(nbest_scorer, "POOL_BYTES", 2 * 40 * state_bytes)
+    sizes = []
+    pool_size = nbest_scorer._GroupScorer._pool_size
+
+    def spy(self: Any, most: int) -> int:
+        sizes.append(pool_size(self, most))
+        return sizes[-1]
+
+    monkeypatch.setattr(nbest_scorer._GroupScorer, "_pool_size", spy)
+    for one, scores in zip(lists, score_lists(network, lists), strict=True):
+        for ids, nats in zip(one, scores, strict=True):
+            np.testing.assert_allclose(nats, alone(network, ids), atol=1e-5)
+    assert sizes == [40 + nbest_scorer.ROWS[0]]
+
+
 def test_common_prefixes_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     stepped = 0
     level = nbest_scorer._GroupScorer._level

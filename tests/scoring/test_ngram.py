@@ -90,6 +90,18 @@ def test_a_stream_remembers_what_stood_before_the_line_end() -> None:
     assert carried.perplexity < 1.3 < fresh.perplexity
 
 
+@pytest.mark.parametrize("texts", [["", "abcab"], ["abcab", "", "b", "ba"], ["ab", ""]])
+def test_files_of_no_characters_make_no_difference(texts: list[str]) -> None:
+    tokenizer = CharacterTokenizer(["a", "b", "c"])
+    found = []
+    for files in (texts, [text for text in texts if text]):
+        text = encode_texts(files, tokenizer)
+        model = NGramModel.fit(text, tokenizer.vocabulary_size, 3)
+        found.append(model.log_probabilities(text))
+        assert len(found[-1]) == text.counts.tokens_predicted
+    np.testing.assert_array_equal(*found)
+
+
 def test_totals_are_those_of_the_predictions() -> None:
     text = encoded([[1, 2, 1, 0], [3, 0]], line_end=0, oov=[2])
     model = NGramModel.fit(text, 5, 2)

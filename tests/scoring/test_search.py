@@ -77,6 +77,8 @@ def test_every_line_gains_on_validation_text_and_on_other_text(
     losses = [tuned.record["losses"][name] for name in ["static", *names]]
     assert losses == sorted(losses, reverse=True)
     assert tuned.record["trials"]
+    mixed_in = any("ngram" in line.weights for line in tuned.lines)
+    assert (tuned.ngram is not None) == mixed_in
     sources = Sources(network, tuned.scale, tuned.ngram)
     found = evaluate_lines(sources, corpus.valid, [Line("static"), *tuned.lines])
     for report, loss in zip(found, losses, strict=True):
@@ -168,6 +170,27 @@ def test_a_gate_is_found_kept_and_used(
     assert report.figures["nats"] == pytest.approx(-np.log(p).sum(), rel=1e-5)
 
 
+def test_an_ngram_model_that_no_line_mixes_in_is_not_kept(
+    corpus: Corpus, network: RNNLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ngram = NGramModel.fit(corpus.train, corpus.vocabulary_size, 2)
+    monkeypatch.setattr(MixtureSearch, "run", lambda self, caches: None)
+    found = search(Sources(network, ngram=ngram), corpus.valid, 1.0)
+    assert found.ngram is None
+
+
+def test_text_of_another_tokenizer_is_refused_before_it_is_read(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*given: object) -> None:
+        pytest.fail("the text was read")
+
+    monkeypatch.setattr(StaticReader, "read", read)
+    network = RNNLM(4, units=8, layers=1)
+    with pytest.raises(InputError, match="with the tokenizer of this network"):
+        search(Sources(network), corpus.valid, 1.0)
+
+
 def test_a_climb_finds_the_top() -> None:
     asked = []
 
@@ -181,6 +204,17 @@ def test_a_climb_finds_the_top() -> None:
     for place in range(9):
         assert climb(candidates, place, gain).decay == 0.3
         assert abs(climb(candidates, place, gain, 2).decay - 0.3) <= 0.1001
+
+
+def test_a_climb_begins_below_what_goes_astray() -> None:
+    candidates = [DynamicSettings(rate=i / 10) for i in range(9)]
+
+    def gain(settings: DynamicSettings) -> float:
+        return -np.inf if settings.rate > 0.3 else settings.rate
+
+    assert climb(candidates, 7, gain, 2).rate == 0.3
+    assert climb(candidates, 6, gain).rate == 0.3
+    assert climb(candidates, 8, lambda settings: -np.inf, 2) in candidates
 
 
 def test_segments_are_as_long_as_the_speed_wants(

@@ -10,7 +10,13 @@ import pytest
 
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
-from keras_rnnlm.errors import ConfigError, FolderError, InputError, ResumeError
+from keras_rnnlm.errors import (
+    ConfigError,
+    FolderError,
+    InputError,
+    ProbabilityError,
+    ResumeError,
+)
 from keras_rnnlm.language_model import load
 from keras_rnnlm.search import measures, running
 from keras_rnnlm.search.compare import Comparison, SilentObserver, compare
@@ -201,6 +207,20 @@ def test_trials_are_judged_on_validation_text(corpus: Corpus, tmp_path: Path) ->
         report = tmp_path / "out" / f"{model}-trial0" / "report.json"
         if model != "ngram":
             assert json.loads(report.read_text("utf-8"))["test"] is None
+
+
+def test_a_last_evaluation_without_figures_is_a_failure_too(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def astray(*_: object, **__: object) -> None:
+        raise ProbabilityError("These are no probabilities.")
+
+    monkeypatch.setattr(running, "train", astray)
+    models = ("simple_rnn", "ngram")
+    done = compare(corpus, plan_of(corpus, models), tmp_path / "out")
+    found = done.records.find("simple_rnn-seed0")
+    assert found is not None and found.failure == "These are no probabilities."
+    assert run(done, "ngram").valid is not None
 
 
 @pytest.mark.slow

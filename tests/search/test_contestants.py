@@ -126,6 +126,39 @@ def test_a_budget_is_that_of_all(item: str) -> None:
         starting_settings(models, "word", own)
 
 
+def test_lines_are_compared_though_recipes_are_for_streams() -> None:
+    models = ("lstm", "transformer")
+    assert starting_settings(models, "char")["lstm"].state_reset > 0
+    for item in ("mode=sentence", "lstm.mode=sentence"):
+        found = starting_settings(models, "char", parse_sets([item], models))["lstm"]
+        assert found.mode == "sentence" and found.state_reset == 0
+    both = parse_sets(["mode=sentence", "state_reset=0.1"], models)
+    with pytest.raises(ConfigError, match="lstm: .*the lanes of mode=stream"):
+        starting_settings(models, "char", both)
+
+
+def test_a_part_of_a_table_leaves_its_others(tmp_path: Path) -> None:
+    mine, models = tmp_path / "mine.toml", ("mogrifier_lstm",)
+    mine.write_text(
+        'cell = "mogrifier_lstm"\ncell_arguments = { rounds = 4, rank = 8 }\n'
+    )
+    for item in ("cell_arguments.rounds=2", "mogrifier_lstm.cell_arguments.rounds=2"):
+        overrides = parse_sets([item], models)
+        found = starting_settings(models, "word", overrides, [str(mine)])
+        assert found["mogrifier_lstm"].cell_arguments == {"rounds": 2, "rank": 8}
+
+
+def test_a_recipe_of_one_cell_is_for_others_too(tmp_path: Path) -> None:
+    mine, models = tmp_path / "mine.toml", ("lstm", "mogrifier_lstm", "rlstm")
+    mine.write_text(
+        'cell = "mogrifier_lstm"\ncell_arguments = { rounds = 4, rank = 8 }\n'
+    )
+    found = starting_settings(models, "word", recipes=[str(mine)])
+    assert found["lstm"].cell_arguments is None
+    for name in ("mogrifier_lstm", "rlstm"):
+        assert found[name].cell_arguments == {"rounds": 4, "rank": 8}
+
+
 def test_figures_are_plain_ones() -> None:
     found = starting_settings(("lstm",), "char", recipes=["shakespeare-2min"])
     assert found["lstm"].system_minutes == 0

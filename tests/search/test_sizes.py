@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 from keras_rnnlm.cell_registry import BUILT_IN
 from keras_rnnlm.config import Settings
 from keras_rnnlm.errors import ConfigError
-from keras_rnnlm.models.folder import parameter_count
-from keras_rnnlm.models.networks import network_class
-from keras_rnnlm.network_settings import network_arguments
-from keras_rnnlm.search.sizes import count_weights, parse_count, solve_units
+from keras_rnnlm.search.sizes import parse_count, solve_units
+from keras_rnnlm.training.weight_count import count_weights
 
 VOCABULARY = 50
 KINDS = {
@@ -28,27 +26,6 @@ KINDS = {
     "sampled": Settings(output="sampled", output_samples=20),
     "adaptive": Settings(output="adaptive", tie_weights=False),
 }
-
-
-# Cells are counted and built in tests/models.
-BUILT = (
-    "mlstm",
-    "transformer",
-    "convolutional",
-    "narrow words",
-    "dense",
-    "mixture",
-    "sampled",
-    "adaptive",
-)
-
-
-@pytest.mark.parametrize("name", BUILT)
-def test_the_count_is_that_of_the_network(name: str) -> None:
-    found = solve_units(name, KINDS[name], VOCABULARY, 20_000)
-    assert found.replace(units=KINDS[name].units) == KINDS[name]
-    built = network_class(found.network)(VOCABULARY, **network_arguments(found))
-    assert count_weights(found, VOCABULARY) == parameter_count(built)
 
 
 @pytest.mark.parametrize("name", KINDS)

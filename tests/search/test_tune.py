@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -287,6 +288,17 @@ def test_a_storage_that_goes_away(
     # What was under way went on from its checkpoint: it is begun twice, no other is.
     for path in out.glob("trials/*/*.begun"):
         assert len(path.read_text().splitlines()) <= 2
+
+
+def test_what_a_worker_cannot_write_is_a_fault_of_the_folder(
+    done: tuple[Tuning, Told], corpus: Corpus, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(done[0].folder, out)
+    (out / tune_worker.CREATE).unlink()
+    (out / tune_worker.CREATE).mkdir()
+    with pytest.raises(FolderError, match=r"cannot go on: .*create: Is a directory"):
+        tune(corpus, plan_of(corpus), out, Limits(trials=10), resume=True)
 
 
 def test_rivals_are_trained_beside_the_best(corpus: Corpus, tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ import pytest
 
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.errors import ResumeError
 from keras_rnnlm.search import tune as tune_module
 from keras_rnnlm.search.finals import runs_left
 from keras_rnnlm.search.rungs import make_rungs
 from keras_rnnlm.search.space import parse_search
 from keras_rnnlm.search.tune import Limits, tune
 from keras_rnnlm.search.tune_folder import FINAL, TuneFolder
-from keras_rnnlm.search.tune_plan import make_tune_plan
+from keras_rnnlm.search.tune_plan import check_same, make_tune_plan
 from tests.search.made_search import a_plan
 
 BASE = Settings(units=16, layers=1)
@@ -58,6 +59,32 @@ def test_what_is_still_to_be_trained(tmp_path: Path) -> None:
     assert runs_left(folder) == 1
     (tmp_path / FINAL / "suggest.json").write_text('{"settings": {}}')
     assert runs_left(folder) == 2
+
+
+def test_vectors_frozen_for_an_epoch_are_not_frozen_for_good(tmp_path: Path) -> None:
+    plan = a_plan()
+    good = plan.settings.replace(vectors="vectors.txt", vectors_frozen=True)
+    once = good.replace(vectors_frozen=1)
+    for number, rivals in enumerate(
+        ({"default": good, "own": once}, {"default": once})
+    ):
+        folder = TuneFolder(tmp_path)
+        folder.begin(
+            replace(plan, settings=good, rivals=rivals),
+            storage=None,
+            study="text",
+            data={},
+            environment={},
+            command="",
+        )
+        assert runs_left(folder) == 3 - number
+        if not number:
+            trained(folder, "default")
+            assert runs_left(folder) == 2
+    stored = json.loads(json.dumps(folder.plan.to_dict()))
+    check_same(stored, folder.plan, "'out'")
+    with pytest.raises(ResumeError, match="vectors_frozen=True; .* asks for 1.0"):
+        check_same(stored, replace(folder.plan, settings=once), "'out'")
 
 
 class Idle:

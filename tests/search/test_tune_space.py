@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keras_rnnlm.config import Settings, recipe_names
@@ -48,6 +48,21 @@ def test_what_is_typed(item: str, expected: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("cell", "item", "whole"),
+    [
+        ("mogrifier_lstm", "rounds=2:5", True),
+        ("sru", "highway_bias=0:1", False),  # by its default
+        ("sru", "highway_bias=-2:2:1", False),
+        ("lstm", "own=0:1", True),  # of a cell that is searched too
+        ("lstm", "own=0.0:1.0", False),  # as it is written
+    ],
+)
+def test_which_arguments_of_a_cell_are_whole(cell: str, item: str, whole: bool) -> None:
+    (found,) = parse_search([f"cell_arguments.{item}"], Settings(cell=cell)).values()
+    assert isinstance(found, Range) and found.whole is whole
+
+
+@pytest.mark.parametrize(
     ("item", "says"),
     [
         ("units", "Expected key=low:high"),
@@ -61,6 +76,7 @@ def test_what_is_typed(item: str, expected: Any) -> None:
         ("cell=lstm", "To fix a setting use --set cell=lstm"),
         ("cell=lstm,grü", "received 'grü'"),
         ("cell=lstm:gru", "two values or more"),
+        ("vectors_frozen=false,true,1", "true and 1, or false and 0, count as one"),
         ("units=8,many", "Setting 'units' takes a whole number"),
         ("minutes=1:2", "--trial-minutes"),
         ("seed=1,2", "one seed"),
@@ -90,12 +106,14 @@ def test_a_recipe_is_in_its_own_space(recipe: str, tokenizer: str) -> None:
 
 
 @given(st.integers(1, 2000), st.integers(1, 8))
+@example(3, 1)
 def test_default_spaces_hold_any_sizes(units: int, layers: int) -> None:
     base = Settings(units=units, layers=layers)
     space = default_space(base, "word")
     assert all(v in space[k] for k, v in point_of(base, space).items())
     units_range = space["units"]
-    assert isinstance(units_range, Range) and units_range.low >= 1
+    assert isinstance(units_range, Range)
+    assert 1 <= units_range.low < units_range.high  # there is something to change
     for value in (units_range.low, units_range.high):
         settings_at(base, {"units": value})
 

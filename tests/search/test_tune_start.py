@@ -91,6 +91,29 @@ def test_of_searches_that_begin_at_once_the_first_to_be_ready_has_the_plan(
     assert searched[2].settings == searched[0].settings.replace(layers=2)
 
 
+def test_who_joins_and_names_no_space_has_that_of_the_search(
+    english_file: Path, inside: Path, searched: list[TunePlan]
+) -> None:
+    words = command(english_file, "--minutes", "20", "--storage", "shared.jsonl")
+    space = ["--search", "units=8:24:8", "--search", "cell=lstm,gru"]
+    assert run([*words, *space, "--out", "one"]) == 2
+    assert run([*words, "--out", "two"]) == 2
+    assert len(searched) == 2 and searched[1] == searched[0]
+    assert list(searched[1].space) == ["units", "cell"]
+
+
+def test_who_joins_and_names_no_rungs_has_those_of_the_search(
+    english_file: Path, inside: Path, searched: list[TunePlan], capsys: Captured
+) -> None:
+    words = command(english_file, "--trials", "5", "--storage", "shared.jsonl")
+    assert run([*words, "--out", "none"]) == 2
+    assert "give --trial-minutes or --trial-steps" in capsys.readouterr().err
+    assert run([*words, "--trial-steps", "9", "--out", "one"]) == 2
+    assert run([*words, "--out", "two"]) == 2
+    assert len(searched) == 2 and searched[1] == searched[0]
+    assert searched[1].rungs.budgets[-1] == 9
+
+
 @pytest.mark.parametrize("how", ["option", "variable"])
 def test_suggest_is_what_there_is_without_a_recipe(
     english_file: Path,

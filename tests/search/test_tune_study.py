@@ -16,6 +16,7 @@ from keras_rnnlm.search.study import (
     State,
     Study,
     best_of,
+    by_merit,
     hidden,
     next_rung,
     unfinished,
@@ -127,6 +128,19 @@ def test_the_best_is_on_the_highest_rung(where: str) -> None:
     assert best_of(study.trials()[3:]) is None
 
 
+def test_a_figure_counts_though_the_next_rung_failed(where: str) -> None:
+    study = study_of(where)
+    for number, losses in enumerate([[1.0, math.inf], [3.0, 2.0], [2.0], [math.inf]]):
+        study.create("here")
+        study.choose(number, SPACE, "random", 0)
+        for rung, loss in enumerate(losses):
+            study.report(number, rung, loss, {})
+    trials = study.trials()
+    assert [trial.number for trial in by_merit(trials)] == [1, 0, 2]
+    found = best_of(trials[:1])
+    assert found is not None and (found[0].number, found[1]) == (0, 0)
+
+
 def test_a_lost_study_is_made_again(where: str, tmp_path: Path) -> None:
     study, folder = study_of(where), tmp_path / "out"
     for number in range(4):
@@ -171,7 +185,7 @@ def test_storages_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="cannot be used: .*: File exists"):
         study_of(str(tmp_path / "file" / "journal"))
-    with pytest.raises(StorageError, match="Is a directory"):
+    with pytest.raises(StorageError, match="is no file"):
         study_of(str(tmp_path))
     with pytest.raises(StorageError, match="cannot be used: .*unable to open"):
         study_of(f"sqlite:///{tmp_path}/none/study.db")

@@ -11,7 +11,7 @@ from keras_rnnlm.config import Settings, recipe_names
 from keras_rnnlm.files import json_bytes
 from keras_rnnlm.recipe_writing import recipe_toml
 from keras_rnnlm.search.importance import importances
-from keras_rnnlm.search.study import State
+from keras_rnnlm.search.study import State, best_of
 from keras_rnnlm.search.tune_plots import write_plots
 from keras_rnnlm.search.tune_table import (
     best_recipe,
@@ -127,6 +127,17 @@ def test_pictures_and_tables_of_little(tmp_path: Path, trials: int) -> None:
     assert is_picture(tmp_path / "parallel.png")
     write_words(tuning, tmp_path, json_bytes(report_of(tuning)))
     assert (tmp_path / "best.toml").exists() == (trials > 0)
+
+
+def test_a_trial_that_failed_on_its_second_rung_has_figures(tmp_path: Path) -> None:
+    plan = a_plan()
+    losses = [{0: math.inf}, {0: 5.0, 1: math.inf}]
+    trials = [a_trial(number, plan, each) for number, each in enumerate(losses)]
+    assert [trial.number for trial in ranked(trials)] == [1, 0]
+    nothing = a_search(tmp_path, 0)
+    tuning = replace(nothing, trials=trials, best=best_of(trials), finals={})
+    assert "No trial has reached the last rung yet." in remarks(tuning)
+    assert "number 1: validation perplexity 148.4" in (best_recipe(tuning) or "")
 
 
 def test_one_that_waits_is_said(tmp_path: Path) -> None:

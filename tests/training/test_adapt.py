@@ -172,6 +172,17 @@ def test_one_line_is_enough(base: Base, tmp_path: Path) -> None:
 
 
 @pytest.mark.once
+def test_a_budget_that_is_given_beats_the_recipe_s(base: Base, tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text("minutes = 5\n")
+    assert base.settings(recipe).minutes == 5
+    steps = base.settings(recipe, ["max_steps=7"])
+    epochs = base.settings(recipe, ["epochs=7"])
+    assert (steps.max_steps, steps.minutes) == (7, None)
+    assert (epochs.epochs, epochs.minutes) == (7, None)
+
+
+@pytest.mark.once
 def test_what_is_evaluated_by_lines_is_trained_by_lines(
     base: Base, tmp_path: Path
 ) -> None:

@@ -13,7 +13,9 @@ from keras_rnnlm.training.averaging import (
     ETA,
     averaged_variables,
     begin_average,
+    current_weights,
     is_triggered,
+    with_weights,
 )
 from keras_rnnlm.training.optimizers import build_optimizer
 from tests.models.tiny import stream
@@ -65,6 +67,24 @@ def test_the_average_is_the_average(
     if decay == 1.0:
         mean = np.mean(watching.weights[4:], axis=0, dtype="float64")
         np.testing.assert_allclose(watching.averages[-1], mean, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_weights_are_their_own_average_until_a_step_changes_them(
+    precision: str,
+) -> None:
+    """Under mixed_float16 the first steps may overflow and change nothing."""
+    network = RNNLM(11, units=5, layers=1, seed=3, dtype=precision)
+    network.compile(build_optimizer(Settings(average=0.9)))
+    network.optimizer.build(network.trainable_variables)
+    begin_average(network.optimizer)
+    own = weight_arrays(network)
+    kept = current_weights(network)
+    assert set(kept) == set(own)
+    for name, array in own.items():
+        np.testing.assert_array_equal(kept[name], array)
+    seen = with_weights(network, kept, weight_arrays)
+    np.testing.assert_array_equal(seen["embedding.weight"], own["embedding.weight"])
 
 
 def test_the_trigger_is_that_of_algorithm_1() -> None:

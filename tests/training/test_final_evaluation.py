@@ -14,6 +14,7 @@ from keras_rnnlm.training.final_evaluation import (
 )
 from keras_rnnlm.training.run import notes_of_time
 from keras_rnnlm.training.schedules import ClockPace, StepPace
+from keras_rnnlm.training.train import schedule_of
 
 
 def corpus(characters: int, lines: int = 1) -> Corpus:
@@ -45,6 +46,25 @@ def test_the_figures_have_that_protocol(monkeypatch: pytest.MonkeyPatch) -> None
         with pytest.raises(AttributeError):
             final.evaluate(None, lambda: None)  # type: ignore[arg-type]
     assert found == ["lanes:64", None]
+
+
+def test_a_replay_has_the_protocol_of_the_run_that_it_repeats() -> None:
+    settings = Settings(minutes=0.9)
+    report: dict[str, Any] = {
+        "settings": settings.to_dict(),
+        "schedule": {"steps": 1, "knots": []},
+        "valid": {"protocol": "lanes:64"},
+        "test": None,
+    }
+    repeated, schedule = schedule_of(report)
+    assert repeated.minutes is None
+    text = corpus(CARRIED_IN_A_MINUTE)
+    assert protocol_of_run(text, repeated) is None
+    assert FinalEvaluation(text, repeated, schedule["protocol"])._protocol == "lanes:64"
+    # Of texts of two sizes that were read by their size.
+    report["test"] = {"protocol": "carry"}
+    assert "protocol" not in schedule_of(report)[1]
+    assert "protocol" not in report["schedule"]
 
 
 def notes(text: Corpus, deadline: float, begun: float | None) -> str:

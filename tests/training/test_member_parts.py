@@ -111,6 +111,7 @@ def test_a_member_that_had_ended_keeps_it_when_the_others_resume(
     assert parts is not None
     writer = MembersWriter(tmp_path, 2)
     writer.resume(parts)
+    assert writer.last_step == 7
     writer.parts[0].submit(checkpoint(0, 8))
     writer.end_step({0})
     writer.close()
@@ -182,7 +183,8 @@ def test_the_list_of_members(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [b"", b"[1]", b'{"format": 1}', b'{"format": 2, "members": 3}', b"\xff\xfe",
-     b'{"format": 1, "members": -1}', b'{"format": 1, "members": "many"}'],
+     b'{"format": 1, "members": -1}', b'{"format": 1, "members": "many"}',
+     b'{"format": 1, "members": 1e999}', pytest.param(b"[" * 100_000, id="deep")],
 )  # fmt: skip
 def test_a_damaged_list_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)

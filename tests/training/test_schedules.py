@@ -131,6 +131,21 @@ def test_batches_of_new_shapes_compile_and_end_no_run_early() -> None:
     assert progress[-1] > 0.98
 
 
+def test_another_program_compiles_and_does_not_bend_the_line() -> None:
+    """As where frozen word vectors thaw: after 400 steps of five milliseconds."""
+    pace, now, step = ClockPace(deadline=60.0), 0.0, 0
+    progress = []
+    while not pace.finished(step, now):
+        progress.append(pace.progress(step))
+        if step == 400:
+            pace.compile_anew()
+        step += 1
+        now += 5.0 if step in (1, 401) else 0.005
+        pace.observe(step, now)
+    assert progress[440] - progress[400] < 0.01
+    assert 59.0 < now <= 60.01 and progress[-1] > 0.98
+
+
 def test_a_run_of_a_few_slow_steps_goes_through_its_schedule() -> None:
     pace, now, step = ClockPace(deadline=60.0, shapes=8), 0.0, 0
     while not pace.finished(step, now):

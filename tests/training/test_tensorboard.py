@@ -98,12 +98,13 @@ def test_with_fit(english_file: Path, tmp_path: Path) -> None:
     model = RNNLM(corpus.vocabulary_size, units=8, layers=1)
     model.compile(optimizer="adam")
     assert corpus.valid is not None
+    board = TensorBoard(tmp_path, every=5)
     history = model.fit(
         corpus.train.batches(4, 16),
         validation_data=corpus.valid.batches(4, 16),
         epochs=2,
         verbose=0,
-        callbacks=[TensorBoard(tmp_path, every=5)],
+        callbacks=[board],
     )
     found = read(tmp_path)
     losses = history.history["val_loss"]
@@ -111,6 +112,10 @@ def test_with_fit(english_file: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(values, losses, rtol=1e-5)
     assert found["train/loss"][0][0] == 5
     assert found["train/learning_rate"][-1][1] == pytest.approx(0.001)
+    # A further `fit` goes on behind the first.
+    steps = found["train/loss"][-1][0]
+    model.fit(corpus.train.batches(4, 16), epochs=1, verbose=0, callbacks=[board])
+    assert read(tmp_path)["train/loss"][-1][0] == steps + steps // 2
     with pytest.raises(ConfigError, match="1 or more"):
         TensorBoard(tmp_path, every=0)
 

@@ -271,8 +271,24 @@ def test_early_stopping(corpus: Corpus, tmp_path: Path) -> None:
     # A replay has the rates and validations of the run that was planned.
     assert result.report["schedule"]["planned"] == 60
     same, schedule = schedule_of(result.report)
-    train(corpus, same, tmp_path / "two", schedule=schedule, reporter=again)
+    assert schedule["protocol"] == result.report["valid"]["protocol"] == "carry"
+    schedule["protocol"] = "lanes:2"
+    two = train(corpus, same, tmp_path / "two", schedule=schedule, reporter=again)
+    assert two.report["valid"]["protocol"] == "lanes:2"
     assert again.validations == listener.validations
+
+
+@pytest.mark.once
+def test_patience_does_not_end_a_run_before_it_is_fine_tuned(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    # Weights stay as they are, so that no validation is better than the first.
+    changes: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 1e-30}
+    changes |= {"max_steps": 8, "validations": 8, "patience": 1, "finetune": 0.5}
+    settings = Settings(**{**SMALL, **changes})
+    report = train(corpus, settings, tmp_path / "run").report
+    assert report["finetuned_since"] == 4
+    assert 4 < report["schedule"]["steps"] < 8
 
 
 @pytest.mark.once
@@ -390,6 +406,38 @@ def test_a_signal_is_read_between_steps_and_the_run_goes_on_later(
     whole = weight_arrays(expected.language_model.network)
     for name, array in weight_arrays(resumed.language_model.network).items():
         np.testing.assert_array_equal(array, whole[name])
+
+
+@pytest.mark.once
+def test_a_resumed_run_that_diverges_knows_of_its_checkpoint(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = TrainingLoop.on_train_batch_end
+
+    def interrupt(self: TrainingLoop, batch: int, logs: Any = None) -> None:
+        self.flag.number = 2
+        ends(self, batch, logs)
+
+    def diverged(self: TrainingLoop, loss: Any, step: int) -> None:
+        raise self._not_a_number("loss", step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingLoop, "on_train_batch_end", interrupt)
+        assert train(corpus, Settings(**SMALL), tmp_path / "run").interrupted == 2
+    monkeypatch.setattr(TrainingLoop, "_check_loss", diverged)
+    with pytest.raises(TrainingError, match="The checkpoint of step 1 is kept in"):
+        train(corpus, Settings(**SMALL), tmp_path / "run", resume=True)
+
+
+@pytest.mark.once
+def test_the_folder_of_something_else_is_not_gone_on_with(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    """Such as that of a search, which has a `report.json` too."""
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search" / "report.json").write_text('{"trials": []}')
+    with pytest.raises(FolderError, match="is not the report of a training run"):
+        train(corpus, Settings(**SMALL), tmp_path / "search", resume=True)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="locks are tested on POSIX")

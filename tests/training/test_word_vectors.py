@@ -19,14 +19,16 @@ from keras_rnnlm.training.batches import make_batches
 from keras_rnnlm.training.identity import check_identity
 from keras_rnnlm.training.loop import TrainingLoop
 from keras_rnnlm.training.member_loop import MemberLoop
+from keras_rnnlm.training.model_card import model_card
 from keras_rnnlm.training.run import TrainingResult
 from keras_rnnlm.training.train import train
 from keras_rnnlm.training.train_members import train_members
 from keras_rnnlm.training.validation import Validator
+from keras_rnnlm.training.weight_count import count_weights
 from keras_rnnlm.training.word_vectors import NOT_FROZEN, frozen_steps
 from tests.conftest import only_on
 from tests.data.gensim_files import chance
-from tests.training.test_train import Listener
+from tests.training.test_train import Listener, rows
 
 SMALL: dict[str, Any] = {
     "units": 8,
@@ -89,6 +91,15 @@ def test_frozen_vectors_stay_as_they_are(
     assert result.report["vectors_trained_since"] is None
     assert any(note.startswith("Word vectors: ") for note in listener.notes)
     assert "left as they were" in (tmp_path / "run" / "README.md").read_text("utf-8")
+    # Frozen for some epochs, they are so too where the kept weights are older.
+    some = {**result.report["settings"], "vectors_frozen": 2.0}
+    for since, best, then in (
+        (None, 9, "left as they were"),
+        (6, 6, "left as they were"),
+        (6, 7, "trained further after 2 epochs"),
+    ):
+        later = {"settings": some, "vectors_trained_since": since, "best_step": best}
+        assert then in model_card({**result.report, **later})
     Path(vectors).unlink()
     again = load(tmp_path / "run")
     np.testing.assert_array_equal(again.vectors(), matrix(result))
@@ -147,6 +158,9 @@ def test_stopped_while_frozen_and_after_the_run_ends_alike(
         np.testing.assert_array_equal(found[name], values, err_msg=name)
     for key in ("vectors", "vectors_trained_since", "averaged_since", "best_step"):
         assert resumed.report[key] == whole.report[key]
+    # Also of the means under way where it was stopped just as they thawed.
+    one, two = (rows(tmp_path / name, "train") for name in ("whole", "run"))
+    assert [row["loss"] for row in one] == [row["loss"] for row in two]
 
 
 def test_members_thaw_as_they_would_alone(
@@ -243,7 +257,7 @@ def test_vectors_too_wide_for_the_memory(
     from keras_rnnlm.training import memory
 
     plain = memory.needed_bytes(
-        memory.parameters_of(Settings(**SMALL), corpus.vocabulary_size),
+        count_weights(Settings(**SMALL), corpus.vocabulary_size) or 0,
         corpus.vocabulary_size,
         Settings(**SMALL),
     )

@@ -99,7 +99,8 @@ DEFAULT = "adapt"
     "--new-words",
     metavar="N",
     type=click.IntRange(min=1),
-    help="Add words (or characters) to the vocabulary that stand N times in TEXT.",
+    help="Add words (or characters) to the vocabulary that stand N times or more in "
+    "TEXT.",
 )
 @click.option("--encoding", default="utf-8", show_default=True, help="Of the texts.")
 @click.option(
@@ -110,7 +111,11 @@ DEFAULT = "adapt"
     help="How to train.",
 )
 @click.option(
-    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change one setting."
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one setting (docs/settings.md lists them); may be repeated.",
 )
 @click.option(
     "--minutes",

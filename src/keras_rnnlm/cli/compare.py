@@ -75,12 +75,17 @@ OF_TEXT = (
     help="Runs of each network, with different seeds: means and deviations.",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, help="The first of them; 0."
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="The first of these seeds.",
 )
 @click.option(
     "--trials",
     type=click.IntRange(min=0),
     default=0,
+    show_default=True,
     help="Runs of each model beforehand, with other learning rates and dropouts; the "
     "best on the validation text is taken.",
 )
@@ -102,7 +107,11 @@ OF_TEXT = (
     metavar="[MODEL.]KEY=VALUE",
     help="Change a setting of all models, or of one: gru.learning_rate=0.01.",
 )
-@click.option("--out", type=click.Path(), help="Folder for all runs; new, below runs/.")
+@click.option(
+    "--out",
+    type=click.Path(),
+    help="Folder for all runs; a new one below runs/ by default.",
+)
 @click.option(
     "--resume",
     is_flag=True,
@@ -114,19 +123,19 @@ OF_TEXT = (
     "--csv",
     "csv_file",
     type=click.Path(),
-    help=f"Write a line a run here, and to {CSV}.",
+    help=f"Write a line for each run here too; {CSV} in --out has them anyway.",
 )
 @click.option(
     "--latex",
     "latex_file",
     type=click.Path(),
-    help=f"Write the table for LaTeX here, and to {LATEX} in --out.",
+    help=f"Write the table for LaTeX here too; {LATEX} in --out has it anyway.",
 )
 @click.option(
     "--plot",
     "plot_file",
     type=click.Path(),
-    help=f"Draw perplexity over time here (PNG), and in {PLOT}.",
+    help=f"Draw perplexity over time here too (PNG); {PLOT} in --out has it anyway.",
 )
 @import_option
 @click.pass_context

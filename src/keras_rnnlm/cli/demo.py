@@ -35,7 +35,11 @@ PROMPT = "The value of the"
     show_default=True,
     help="Time for training and final figures.",
 )
-@click.option("--out", type=click.Path(), help="Folder for the model; runs/demo.")
+@click.option(
+    "--out",
+    type=click.Path(),
+    help="Folder for the model; runs/demo, or the next that is free, by default.",
+)
 def demo(minutes: float, out: str | None) -> int:
     """Train on the Python reference that every Python carries, and look at the model.
 

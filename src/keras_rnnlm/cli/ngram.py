@@ -8,6 +8,7 @@ import click
 
 from keras_rnnlm.cli.base import Verb
 from keras_rnnlm.cli.imports import import_option
+from keras_rnnlm.cli.outputs import check_file
 from keras_rnnlm.cli.train import TOKENIZERS
 from keras_rnnlm.cli.wording import count, table
 
@@ -82,6 +83,7 @@ def ngram(context: click.Context, /, **options: Any) -> None:
                     f"--{name.replace('_', '-')} out.",
                     context,
                 )
+    check_file("--arpa", options["arpa"])
     from keras_rnnlm.cli.progress import reading
     from keras_rnnlm.data.store import encode_files
     from keras_rnnlm.data.text import find_files

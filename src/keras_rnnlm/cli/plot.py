@@ -9,8 +9,10 @@ import click
 
 from keras_rnnlm.cli.base import Verb
 from keras_rnnlm.cli.imports import import_option
+from keras_rnnlm.errors import InputError
 
 if TYPE_CHECKING:
+    from keras_rnnlm.language_model import LanguageModel
     from keras_rnnlm.pictures.classes import Class
 
 KINDS = ("curves", "time", "frequency", "position")
@@ -125,6 +127,7 @@ def _classes(
 ) -> tuple[dict[str, Any], list[str | None]]:
     """Score the texts with each model, once for both pictures, and draw them."""
     from keras_rnnlm.fonts import fonts_for
+    from keras_rnnlm.language_model import UNITS, load
     from keras_rnnlm.pictures.class_plots import classes_plot, texts_of
     from keras_rnnlm.pictures.runs import different_names, with_members
 
@@ -132,7 +135,16 @@ def _classes(
     position: dict[str, Sequence[Class]] = {}
     unit, runs = "", with_members(runs)
     for name, run in zip(different_names(runs), runs, strict=True):
-        frequency[name], position[name], unit = _scored(run, options)
+        model = load(run)
+        own = UNITS[model.tokenizer.kind]
+        if unit not in ("", own):
+            raise InputError(
+                f"Expected models of {unit}s alone: frequency and position have one "
+                f"axis for all. Received '{run}', a model of {own}s. Draw it by "
+                "itself, with another --out."
+            )
+        unit = own
+        frequency[name], position[name] = _scored(model, options)
     text = ", ".join(Path(each).name for each in options["texts"])
     counted = (
         ", ".join(Path(each).name for each in options["counts"])
@@ -175,21 +187,18 @@ def _classes(
 
 
 def _scored(
-    run: Path, options: dict[str, Any]
-) -> tuple[list["Class"], list["Class"], str]:
-    """Return the classes of a model by frequency and by position, and its unit."""
+    model: "LanguageModel", options: dict[str, Any]
+) -> tuple[list["Class"], list["Class"]]:
+    """Return the classes of a model by frequency and by position."""
     from keras_rnnlm.cli.progress import reading
     from keras_rnnlm.data.store import encode_files
     from keras_rnnlm.data.text import find_files
-    from keras_rnnlm.language_model import UNITS, load
     from keras_rnnlm.pictures.classes import (
         by_frequency,
         by_position,
         counts_of,
         losses_of,
     )
-
-    model = load(run)
 
     def encoded(files: Sequence[str]) -> Any:
         return encode_files(find_files(files, options["encoding"]), model.tokenizer)
@@ -205,4 +214,4 @@ def _scored(
         counts_of(counted, tokenizer.vocabulary_size),
         tokenizer.tokens,
     )
-    return frequency, by_position(positions, nats, text), UNITS[tokenizer.kind]
+    return frequency, by_position(positions, nats, text)

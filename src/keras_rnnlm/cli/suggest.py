@@ -32,7 +32,12 @@ WIDTH = 80
     help="Time of the training that the settings are for.",
 )
 @click.option(
-    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Do not choose this one."
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Give a setting a value of your own; the others are chosen to go with it. "
+    "May be repeated.",
 )
 @click.option(
     "--range-test",
@@ -59,6 +64,8 @@ def suggest(context: click.Context, /, **options: Any) -> None:
     from keras_rnnlm.errors import ConfigError, FolderError, InputError
 
     fixed = parse_overrides(options["sets"])
+    if fixed.get("output_samples") is not None:
+        fixed.setdefault("output", "sampled")  # which it goes with
     for name in ("minutes", "max_steps", "epochs"):
         if name in fixed:
             raise ConfigError(f"'{name}' is what --minutes says: leave it out.")
@@ -74,7 +81,7 @@ def suggest(context: click.Context, /, **options: Any) -> None:
         )
     Settings.from_dict({"minutes": options["minutes"], **fixed})
     check_file("--range-test", options["range_test"])
-    if "-" in options["texts"]:
+    if "-" in (*options["texts"], *options["valid"], *options["test"]):
         raise InputError("Give a file: standard input cannot be read again to train.")
     split = parse_split(options["split"])
     name = f"{stem(options['texts'][0])}-suggested.toml"

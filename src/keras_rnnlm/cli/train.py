@@ -71,7 +71,11 @@ TOKENIZERS = ("char", "word", "bpe", "unigram")
     show_default=True,
     help="Words that are rarer become <unk>.",
 )
-@click.option("--vocabulary", type=click.Path(), help="A file with one word a line.")
+@click.option(
+    "--vocabulary",
+    type=click.Path(),
+    help="A file with the words of the vocabulary, one a line.",
+)
 @click.option(
     "--recipe",
     metavar="NAME|FILE",
@@ -83,7 +87,11 @@ TOKENIZERS = ("char", "word", "bpe", "unigram")
     "tokenizer; other networks have their own.",
 )
 @click.option(
-    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change one setting."
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one setting (docs/settings.md lists them); may be repeated.",
 )
 @click.option(
     "--minutes",
@@ -100,7 +108,9 @@ TOKENIZERS = ("char", "word", "bpe", "unigram")
     help="Of the weights, the order of the data and dropout.",
 )
 @click.option(
-    "--out", type=click.Path(), help="Folder for the model; a new one below runs/."
+    "--out",
+    type=click.Path(),
+    help="Folder for the model; a new one below runs/ by default.",
 )
 @click.option(
     "--replay",
@@ -169,7 +179,8 @@ def train(context: click.Context, /, **options: Any) -> int:
     from keras_rnnlm.training.train_members import train_members
 
     keep_programs()
-    corpus = read_corpus(options, split, settings.seed)
+    vectors = settings.vectors is not None
+    corpus = read_corpus(options, split, settings.seed, vectors)
     if repeated is not None:
         check_replay(repeated, corpus)
     if recipe is None and schedule is None and minutes is None:
@@ -228,7 +239,7 @@ def say_interrupted(result: "TrainingResult | EnsembleResult", command: str) -> 
 
 def _overrides(context: click.Context, options: dict[str, Any]) -> dict[str, Any]:
     """Return settings from variables, `--set` and flags, each beating those before."""
-    from keras_rnnlm.config import parse_overrides
+    from keras_rnnlm.config import overridden, parse_overrides
 
     variables: dict[str, Any] = {}
     flags: dict[str, Any] = {}
@@ -237,7 +248,7 @@ def _overrides(context: click.Context, options: dict[str, Any]) -> dict[str, Any
             source = context.get_parameter_source(name)
             given = variables if source is ParameterSource.ENVIRONMENT else flags
             given[name] = value
-    return {**variables, **parse_overrides(options["sets"]), **flags}
+    return overridden(variables, {**parse_overrides(options["sets"]), **flags})
 
 
 def _report_to_replay(
@@ -282,9 +293,19 @@ def stem(text: str) -> str:
 
 
 def read_corpus(
-    options: dict[str, Any], split: tuple[float, ...] | None, seed: int
+    options: dict[str, Any],
+    split: tuple[float, ...] | None,
+    seed: int,
+    vectors: bool = False,
 ) -> "Corpus":
-    """Encode the texts that a command was given, with a bar on a terminal."""
+    """Encode the texts that a command was given, with a bar on a terminal.
+
+    Args:
+        options: Of the command.
+        split: Shares of the texts, or None.
+        seed: Of the sample that sub-word tokenizers are trained on.
+        vectors: Whether a model of them begins with word vectors.
+    """
     from keras_rnnlm.cli.progress import reading
     from keras_rnnlm.data.corpus import Corpus
 
@@ -300,6 +321,7 @@ def read_corpus(
             vocabulary_size=options["vocabulary_size"],
             minimum_count=options["minimum_count"],
             vocabulary_file=options["vocabulary"],
+            vectors=vectors,
             seed=seed,
             progress=progress,
         )

@@ -65,7 +65,7 @@ class _Tune(Verb):
 @click.option(
     "--trial-steps",
     type=click.IntRange(min=1),
-    help="The same in optimizer steps in the place of time.",
+    help="The same as a number of optimizer steps instead of a time.",
 )
 @click.option(
     "--search",
@@ -84,14 +84,19 @@ class _Tune(Verb):
     "`suggest`: what rnnlm suggest proposes.",
 )
 @click.option(
-    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change one of them."
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting of the recipe, for all trials; may be repeated.",
 )
 @click.option(
     "--pruner",
     type=click.Choice(("asha", "hyperband", "none")),
     default="asha",
     show_default=True,
-    help="Who is trained longer.",
+    help="Which trials are trained longer. asha: the best so far of each rung; "
+    "hyperband: the best of each bracket; none: all, from the start.",
 )
 @click.option(
     "--factor",
@@ -123,7 +128,7 @@ class _Tune(Verb):
 @click.option(
     "--storage",
     metavar="PATH|URL",
-    help="Where trials are kept: a journal file, or postgresql://... or "
+    help="Where trials are kept: a journal file, or postgresql+psycopg://... or "
     "mysql+pymysql://... for several machines. A journal in --out by default.",
 )
 @click.option(
@@ -139,7 +144,9 @@ class _Tune(Verb):
     help="Of all that is drawn, and of the trainings.",
 )
 @click.option(
-    "--out", type=click.Path(), help="Folder for all of it; new, below runs/."
+    "--out",
+    type=click.Path(),
+    help="Folder for all of it; a new one below runs/ by default.",
 )
 @click.option("--resume", is_flag=True, help="Go on in --out.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -166,8 +173,9 @@ def tune(context: click.Context, /, **options: Any) -> int:
         raise click.UsageError(
             "Give --minutes, or --trials: a search needs an end.", context
         )
-    # Before anything heavy: a slip in a name or a setting shows at once.
-    if not options["resume"]:
+    # Before anything heavy: a slip in a name or a setting shows at once. A storage may
+    # have a search with rungs, which are those of whoever joins it.
+    if not options["resume"] and options["storage"] is None:
         rungs_of(context, options)
     sets = parse_overrides(options["sets"])
     for name in (*BUDGETS, "seed"):
@@ -183,7 +191,7 @@ def tune(context: click.Context, /, **options: Any) -> int:
         overrides["system_minutes"] = 0.0
         settings = settings.replace(system_minutes=0.0)
     parse_search(options["searches"], settings, sets)
-    if "-" in options["texts"]:
+    if "-" in (*options["texts"], *options["valid"], *options["test"]):
         raise InputError(
             "A search reads its text again when it goes on, and so not from standard "
             "input. Give a file."
@@ -300,11 +308,15 @@ def _plan(
     from keras_rnnlm.search.tune_plan import make_tune_plan
 
     sets = parse_overrides(options["sets"])
-    space = parse_search(options["searches"], start.settings, sets)
+    usual = (
+        default_space(start.settings, corpus.tokenizer.kind)
+        if begun is None
+        else begun.space
+    )
     return make_tune_plan(
         corpus,
         start.settings,
-        space or default_space(start.settings, corpus.tokenizer.kind),
+        parse_search(options["searches"], start.settings, sets) or usual,
         rungs_of(context, options, begun),
         sampler=sampler_of(context, options, begun),
         seed=options["seed"],

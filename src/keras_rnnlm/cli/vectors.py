@@ -49,7 +49,14 @@ vectors.add_command(coverage)
 @vectors.command(short_help="Show the words nearest to some.")
 @click.argument("source", metavar="VECTORS|MODEL", type=click.Path())
 @click.argument("words", metavar="WORD...", nargs=-1, required=True)
-@click.option("-k", "k", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option(
+    "-k",
+    "k",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="How many near words to show for each WORD.",
+)
 @spelling_options
 @click.option(
     "--first",

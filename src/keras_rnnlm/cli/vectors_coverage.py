@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     "--minimum-count",
     type=click.IntRange(min=1),
     default=1,
+    show_default=True,
     help="Leave rarer words of TEXT out.",
 )
 @click.option(

@@ -25,11 +25,18 @@ ARCHITECTURES = ("skip-gram", "cbow")
 @click.option(
     "--out", metavar="FILE", required=True, type=click.Path(), help="Write them here."
 )
-@click.option("--dimensions", type=click.IntRange(1, 65536), default=100)
+@click.option(
+    "--dimensions",
+    type=click.IntRange(1, 65536),
+    default=100,
+    show_default=True,
+    help="Numbers of each vector.",
+)
 @click.option(
     "--window",
     type=click.IntRange(min=1),
     default=5,
+    show_default=True,
     help="Most words between a word and those it is trained on.",
 )
 @click.option(
@@ -37,16 +44,43 @@ ARCHITECTURES = ("skip-gram", "cbow")
     "--min-count",
     type=click.IntRange(min=1),
     default=5,
+    show_default=True,
     help="Rarer words get no vector.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), default=5)
-@click.option("--algorithm", type=click.Choice(ALGORITHMS), default="word2vec")
-@click.option("--architecture", type=click.Choice(ARCHITECTURES), default="skip-gram")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0)
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Passes over the text.",
+)
+@click.option(
+    "--algorithm",
+    type=click.Choice(ALGORITHMS),
+    default="word2vec",
+    show_default=True,
+    help="fasttext also learns from the parts of words.",
+)
+@click.option(
+    "--architecture",
+    type=click.Choice(ARCHITECTURES),
+    default="skip-gram",
+    show_default=True,
+    help="skip-gram predicts the words around a word; cbow the word from those around "
+    "it.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Of the first vectors and of all that is drawn.",
+)
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
     default=1,
+    show_default=True,
     help="Threads. With more than one a seed no longer settles the result.",
 )
 @encoding_option
@@ -54,6 +88,7 @@ ARCHITECTURES = ("skip-gram", "cbow")
     "--tokenizer",
     type=click.Choice(("word", "char")),
     default="word",
+    show_default=True,
     help="What gets vectors.",
 )
 @segmenter_option

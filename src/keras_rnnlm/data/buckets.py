@@ -3,6 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+LONGEST_LINE = 256
+"""Most targets in a row, unless a user says otherwise; longer lines are cut."""
+
 _BUCKETS = 8
 _BUCKET_CANDIDATES = 64
 

@@ -159,16 +159,17 @@ def read_entry(folder: Path, key: str) -> Entry | None:
                 return None
             file.seek(first_text)
             facts = json.loads(file.read(text_bytes))
-        # Tells tidying that the entry is in use.
-        os.utime(path)
+        # Tells tidying that the entry is in use, where the folder can be written to.
+        with suppress(OSError):
+            os.utime(path)
+        dtype = np.dtype(np.uint16 if item_size == 2 else np.uint32)
+        return Entry(
+            _mapped(path, dtype, 0, ids_bytes // item_size),
+            _mapped(path, np.dtype(np.int64), first_unknown, unknown),
+            facts,
+        )
     except OSError:
         return None
-    dtype = np.dtype(np.uint16 if item_size == 2 else np.uint32)
-    return Entry(
-        _mapped(path, dtype, 0, ids_bytes // item_size),
-        _mapped(path, np.dtype(np.int64), first_unknown, unknown),
-        facts,
-    )
 
 
 def _mapped(path: Path, dtype: np.dtype[Any], offset: int, count: int) -> Any:

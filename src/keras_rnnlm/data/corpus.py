@@ -100,6 +100,7 @@ class Corpus:
         vocabulary_file: str | os.PathLike[str] | None = None,
         segmenter: str | None = None,
         new_words: int | None = None,
+        vectors: bool = False,
         seed: int = 0,
         cache: str | os.PathLike[str] | None = None,
         processes: int | None = None,
@@ -127,6 +128,8 @@ class Corpus:
             segmenter: what finds words in text without spaces, such as "jieba".
             new_words: add to a given tokenizer the words, or characters, that it does
                 not know and that stand this often in the training text.
+            vectors: whether a model of it begins with word vectors: "auto" then takes
+                words where the text has spaces between them.
             seed: for the sample that sub-word tokenizers are trained on.
             cache: folder of encoded texts; None for `$RNNLM_CACHE` or the user's own.
             processes: how many to encode with; None decides.
@@ -157,6 +160,7 @@ class Corpus:
             vocabulary_file=vocabulary_file,
             segmenter=segmenter,
             new_words=new_words,
+            vectors=vectors,
             seed=seed,
             progress=progress,
         )
@@ -232,6 +236,7 @@ def _build(
     encode: Callable[[list[TextFile], Tokenizer], EncodedText],
     hold_out: bool,
     new_words: int | None,
+    vectors: bool = False,
     **options: Any,
 ) -> Corpus:
     """Choose a tokenizer, split, train the tokenizer, encode, count."""
@@ -240,7 +245,7 @@ def _build(
     if isinstance(tokenizer, Tokenizer):
         kind = tokenizer.kind
     else:
-        kind = _kind(tokenizer, given["train"], options, notes)
+        kind = _kind(tokenizer, given["train"], options, vectors, notes)
     if split is not None:
         files = split_parts(given, split, kind)
     elif hold_out:
@@ -258,11 +263,9 @@ def _build(
     texts = {name: encode(part, tokenizer) for name, part in files.items()}
     _check_enough(texts["train"], tokenizer, chosen)
     _check_held_out(texts)
-    shared = {
-        name: shared_lines(files["train"], files[name])
-        for name in texts
-        if name != "train"
-    }
+    held_out = [name for name in texts if name != "train"]
+    counts = shared_lines(files["train"], *(files[name] for name in held_out))
+    shared = dict(zip(held_out, counts, strict=True))
     notes.extend(_shared_notes(shared, texts))
     notes.extend(_unknown_notes(texts))
     return Corpus(
@@ -276,7 +279,11 @@ def _build(
 
 
 def _kind(
-    wanted: str, train: list[TextFile], options: dict[str, Any], notes: list[str]
+    wanted: str,
+    train: list[TextFile],
+    options: dict[str, Any],
+    vectors: bool,
+    notes: list[str],
 ) -> str:
     """Return the kind of tokenizer to train, and say why if it was for us to choose."""
     if wanted != "auto":
@@ -286,7 +293,8 @@ def _kind(
             notes.append(f"Words, because of {option}={options[option]}.")
             return "word"
     sample = sample_text(train, _SAMPLE_CHARACTERS, options["seed"])
-    kind, reason = choose_kind(sample, sum(file.characters for file in train))
+    characters = sum(file.characters for file in train)
+    kind, reason = choose_kind(sample, characters, vectors)
     notes.append(reason)
     return kind
 

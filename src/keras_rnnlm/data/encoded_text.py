@@ -124,7 +124,7 @@ class EncodedText:
 
         if mode == "stream":
             return streams.StreamBatches(
-                self, batch_size, steps or 35, seed, start, endless
+                self, batch_size, 35 if steps is None else steps, seed, start, endless
             )
         if mode == "sentence":
             return streams.SentenceBatches(

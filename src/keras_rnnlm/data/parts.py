@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from keras_rnnlm.data.splits import HELD_OUT_MOST, HELD_OUT_SHARE
 from keras_rnnlm.data.text import TextFile, held_out_tail, split_files
 from keras_rnnlm.errors import InputError
 
@@ -64,6 +65,10 @@ def hold_out_parts(given: Parts, notes: list[str]) -> Parts:
     if enough and not (valid and test):
         # A text of one line, such as text8 or a genome, is cut inside the line.
         train, valid, test = held_out_tail(files, at_lines=False)
+    elif not (enough or (_has_text(valid) and _has_text(test))):
+        # Such as the blank line behind a single paragraph.
+        valid, test = _joined(valid + test), []
+        valid = valid if _has_text(valid) else []
     if not (valid or test):
         notes.append("The text is too short to hold any of it out for validation.")
         return given
@@ -73,9 +78,18 @@ def hold_out_parts(given: Parts, notes: list[str]) -> Parts:
     if valid and test:
         kept["test"] = test
     held = " and ".join(NAMES[name] for name in kept if name != "train")
-    share = " each" if "test" in kept else ""
-    notes.append(f"Held out from the end of the training text: 5%{share} for {held}.")
+    share = f"{HELD_OUT_SHARE:.0%}"
+    if HELD_OUT_SHARE * sum(file.characters for file in files) > HELD_OUT_MOST:
+        share = f"{HELD_OUT_MOST:,} characters"
+    share += " each" if "test" in kept else ""
+    notes.append(f"Held out from the end of the training text: {share} for {held}.")
     return {**given, **kept}
+
+
+def _has_text(parts: list[TextFile]) -> bool:
+    """Whether there is something to predict, which white space alone is not."""
+    text = "".join(part.read() for part in parts)
+    return len(text) > 1 and not text.isspace()
 
 
 def _joined(parts: list[TextFile]) -> list[TextFile]:

@@ -20,7 +20,7 @@ class ReplayBatches(Batches):
     Attributes:
         batch_size: lanes of both.
         steps: time steps in a batch.
-        note: what the new text's stream has to say, or "".
+        note: what the streams have to say, or "".
         ordered: True.
         batches_per_epoch: batches in one epoch of the new text.
         tokens_per_batch: predictions in a batch, those in the old text included.
@@ -46,7 +46,8 @@ class ReplayBatches(Batches):
         self._new, self._old = new, old
         self.batch_size = new.batch_size + old.batch_size
         self.steps, self.lengths = new.steps, new.lengths
-        self.note = new.note
+        beside = old.note and f"Of the text to replay: {old.note}"
+        self.note = " ".join(filter(None, (new.note, beside)))
         self.batches_per_epoch = new.batches_per_epoch
         self.tokens_per_batch = self.batch_size * new.steps
 

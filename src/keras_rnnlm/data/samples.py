@@ -80,23 +80,27 @@ def uses_spaces(sample: str) -> bool:
     return letters <= len(words) * (4 if 2 * unspaced > letters else 20)
 
 
-def shared_lines(train: Sequence[TextFile], other: Sequence[TextFile]) -> int:
-    """Count the lines of `other` that stand in `train` too.
+def shared_lines(
+    train: Sequence[TextFile], *others: Sequence[TextFile]
+) -> tuple[int, ...]:
+    """Count the lines of each of `others` that stand in `train`, which is read once.
 
     Lines are compared by 64-bit hashes, without white space at their ends; empty lines
     do not count, nor do lines of more than a million characters. Memory: 16 bytes for
-    each line of `other`.
+    each line of `others`.
     """
-    hashes, counts = np.unique(_all_hashes(other), return_counts=True)
-    if not len(hashes):
-        return 0
-    seen = np.zeros(len(hashes), bool)
-    for file in train:
+    known = [np.unique(_all_hashes(other), return_counts=True) for other in others]
+    seen = [np.zeros(len(hashes), bool) for hashes, _ in known]
+    for file in train if any(map(len, seen)) else ():
         for block in safe_blocks(file, last_cut=last_cut_anywhere):
             found = _line_hashes(block)
-            places = np.searchsorted(hashes, found).clip(max=len(hashes) - 1)
-            seen[places[hashes[places] == found]] = True
-    return int(counts[seen].sum())
+            for (hashes, _), marks in zip(known, seen, strict=True):
+                if len(hashes):
+                    places = np.searchsorted(hashes, found).clip(max=len(hashes) - 1)
+                    marks[places[hashes[places] == found]] = True
+    return tuple(
+        int(counts[marks].sum()) for (_, counts), marks in zip(known, seen, strict=True)
+    )
 
 
 def _all_hashes(files: Sequence[TextFile]) -> npt.NDArray[np.int64]:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_rnnlm.data.buckets import bucket_lengths
+from keras_rnnlm.data.buckets import LONGEST_LINE, bucket_lengths
 from keras_rnnlm.data.noising import Noising
 from keras_rnnlm.data.segments import Positions, Text, cut_segments, line_segments
 from keras_rnnlm.data.windows import Windows
@@ -23,7 +23,6 @@ Reals: TypeAlias = NDArray[np.float32]
 
 # A stream keeps one batch in a hundred free, at most, to shift its cuts by.
 _BATCHES_WORTH_SHIFTING = 100
-_LONGEST_LINE = 256
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -308,14 +307,15 @@ class SentenceBatches(Batches):
             endless: whether to go on after the first epoch without end.
             max_steps: longest row; longer lines are cut. None means 256.
             noising: what replaces words.
-            lengths: buckets to use, ascending to `max_steps`; chosen if absent.
+            lengths: buckets to use, ascending to `max_steps`; chosen if absent. With
+                them `batch_size` stays as it is, however few lines there are.
 
         Raises:
             ValueError: a number is below what makes sense.
             InputError: the text has nothing to predict.
         """
         super().__init__(seed, start, endless, noising)
-        self.max_steps = _LONGEST_LINE if max_steps is None else max_steps
+        self.max_steps = LONGEST_LINE if max_steps is None else max_steps
         if batch_size < 1 or self.max_steps < 1:
             raise ValueError(
                 "Expected batch_size >= 1 and max_steps >= 1. "
@@ -328,7 +328,8 @@ class SentenceBatches(Batches):
             raise _nothing_to_predict(len(text.ids))
         self._starts = starts
         self._lengths = (stops - starts).astype(np.int32)
-        self.batch_size = min(batch_size, len(starts))
+        most = len(starts) if lengths is None else batch_size
+        self.batch_size = min(batch_size, most)
         self.note = ""
         if self.batch_size != batch_size:
             self.note = (
@@ -389,8 +390,7 @@ class SentenceBatches(Batches):
         tokens[: len(rows)] = np.where(real, self._ids[targets - 1], 0)
         goals[: len(rows)] = np.where(real, self._ids[targets], 0)
         weights[: len(rows)] = real
-        tokens, goals = self._noised(tokens, goals, index)
-        return tokens, goals, weights
+        return *self._noised(tokens, goals, index), weights
 
 
 def _nothing_to_predict(tokens: int) -> InputError:

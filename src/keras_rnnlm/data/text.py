@@ -72,7 +72,7 @@ def find_files(
     for given in paths:
         path = Path(given)
         if str(given) == "-":
-            files.append(_spooled(sys.stdin.buffer, "standard input", encoding))
+            files.append(_spooled(_standard_input(), "standard input", encoding))
         elif path.is_dir():
             inside = [TextFile(found, encoding) for found in _texts_in(path)]
             if not inside:
@@ -117,6 +117,16 @@ def _texts_in(folder: Path) -> Iterator[Path]:
             head = read_head(path, str(path))
             if head and binary_kind(head) is None:
                 yield path
+
+
+def _standard_input() -> BinaryIO:
+    """Return standard input; raise InputError if the program began without one."""
+    if sys.stdin is None:
+        raise InputError(
+            "standard input: expected text, but it is closed. Pipe a text into the "
+            "command, or name a file in the place of -."
+        )
+    return sys.stdin.buffer
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -45,17 +45,20 @@ _ENDINGS = ".,;:!?"
 _ATTACHED_MOST = 0.05
 
 
-def choose_kind(sample: str, characters: int | None = None) -> tuple[str, str]:
+def choose_kind(
+    sample: str, characters: int | None = None, vectors: bool = False
+) -> tuple[str, str]:
     """Choose a kind of tokenizer for a text.
 
     Text without spaces gets characters. Text whose punctuation stands apart (Penn
     Treebank, WikiText), or that has none, gets words: somebody has made words of it.
     Other text gets characters if there is little of it and byte pairs if there is
-    more, both of which know every word.
+    more, both of which know every word; but words where they have vectors.
 
     Args:
         sample: some of the text.
         characters: length of the whole text; that of the sample by default.
+        vectors: whether a model of it begins with word vectors.
 
     Returns:
         "word", "char" or "bpe", and the reason, a sentence.
@@ -69,6 +72,11 @@ def choose_kind(sample: str, characters: int | None = None) -> tuple[str, str]:
     )
     if attached <= _ATTACHED_MOST * len(words):
         return "word", "Words, because spaces part them from each other and from marks."
+    if vectors:
+        return "word", (
+            "Words, because word vectors are given; marks that are joined to a word "
+            "are part of it. --tokenizer chooses otherwise."
+        )
     if characters < _SMALL:
         return "char", (
             "Characters, because marks are joined to the words and the text is short "

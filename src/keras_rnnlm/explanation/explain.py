@@ -25,6 +25,7 @@ from keras_rnnlm.explanation.result import Explanation
 from keras_rnnlm.explanation.surprisal import surprisal
 from keras_rnnlm.language_model import UNITS, LanguageModel
 from keras_rnnlm.models.causal_lm import CausalLM
+from keras_rnnlm.models.folder import parameter_count
 from keras_rnnlm.models.networks import kind_of
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.scoring.cache import CacheSettings
@@ -166,7 +167,7 @@ def _describe(lm: LanguageModel, network: CausalLM, name: str) -> dict[str, Any]
         "cell": arguments.get("cell"),
         "layers": arguments["layers"],
         "units": arguments["units"],
-        "weights": network.count_params(),
+        "weights": parameter_count(network),
         "vocabulary": lm.tokenizer.vocabulary_size,
         "token": UNITS[lm.tokenizer.kind],
     }

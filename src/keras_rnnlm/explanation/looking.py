@@ -81,27 +81,27 @@ def attention(network: CausalLM, reading: Reading, reach: int) -> tuple[Attentio
         reach: W.
     """
     inputs = reading.ids[None, : reading.shown]
-    found = compiled_once(network, _attend)(inputs, network.initial_state(1))
+    found = compiled_once(network, _attend)(inputs)
     return tuple(
         _by_distance(np.asarray(ops.convert_to_numpy(shares)), reach)
         for shares in found
     )
 
 
-def _attend(network: CausalLM, inputs: Any, state: Any) -> Any:
+def _attend(network: CausalLM, inputs: Any) -> Any:
     with listening("attention") as told:
-        network.hidden_of(network.embedding(inputs), state)
-    return tuple(each.value for each in told)
+        network.hidden_of(network.embedding(inputs), network.initial_state(1))
+    # Without the empty memory before the first step: it may be most of the places.
+    return tuple(each.value[..., -inputs.shape[1] :] for each in told)
 
 
 def _by_distance(shares: NDArray[Any], reach: int) -> Attention:
-    """From shares of places, (1, T, M + T) or (1, heads, T, M + T), to distances."""
+    """From shares of places, (1, T, T) or (1, heads, T, T), to distances."""
     shares = shares.astype(np.float64)
     heads = shares[0] if shares.ndim == 4 else shares
-    _, steps, places = heads.shape
+    steps = heads.shape[1]
     reach = min(reach, steps)
-    # The step at t stands at place M + t.
-    at = places - steps + np.arange(steps)[:, None] - np.arange(reach)
+    at = np.arange(steps)[:, None] - np.arange(reach)
     weights = np.take_along_axis(
         heads, np.broadcast_to(np.maximum(at, 0), (len(heads), steps, reach)), axis=2
     )

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from keras_rnnlm.data.tokenizers import Tokenizer, WordTokenizer
 from keras_rnnlm.data.word_tokenizer import shown_word
 from keras_rnnlm.errors import InputError
-from keras_rnnlm.generation.loops import Network, choose, chunk_sizes
-from keras_rnnlm.generation.prompt import read_part
+from keras_rnnlm.generation.loops import FIRST, Network, choose, chunk_sizes
+from keras_rnnlm.generation.prompt import going_on, read_part
 from keras_rnnlm.generation.reading import read_context
 from keras_rnnlm.generation.samplers import Sampler, normalize, random_streams
 from keras_rnnlm.generation.writer import Writer, write
@@ -79,6 +79,8 @@ def stream(
 
     A token is drawn from the model's distribution after these changes, in this order:
     `<unk>` is excluded, repetition penalty, temperature, top-k, top-p.
+    After a prompt that ends in a space a model of pieces does not begin with one that
+    goes on with the word before that space.
 
     The state is zero before the prompt. A tokenizer with line ends (word, bpe, unigram)
     begins with `<eos>`, as if a line had just ended; a generated `<eos>` is written as
@@ -128,7 +130,8 @@ def stream(
         )
     unk = tokenizer.unk_id
     banned = () if allow_unk or unk is None else (unk,)
-    sampler = Sampler(temperature, top_k, top_p, repetition_penalty, banned)
+    first = going_on(tokenizer, prompt)
+    sampler = Sampler(temperature, top_k, top_p, repetition_penalty, banned, first)
     streams = random_streams(seed, n)
     ids = _ids_of(tokenizer, prompt)
     start = _start(tokenizer, ids)
@@ -178,7 +181,8 @@ def next_tokens(
     seen[:, prompt] = True
     context = np.append(start, prompt).astype(np.int32)
     loop = choose(network, sampler)
-    for block in loop.blocks(context, seen, sampler, streams, chunk_sizes(tokens)):
+    sizes = chunk_sizes(tokens, 1 if sampler.banned_first else FIRST)
+    for block in loop.blocks(context, seen, sampler, streams, sizes):
         yield from block
 
 

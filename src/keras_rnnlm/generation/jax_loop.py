@@ -29,6 +29,10 @@ Array = Any
 _DRAWN = 64
 _STEPS = _DRAWN + PIECES[-1]
 
+# What float32 holds: below the first a nucleus is empty; above the second one divided
+# by a temperature is zero, and so what is banned, minus infinity, no number.
+_TINY, _LARGEST = float(np.finfo("f4").tiny), 1e37
+
 _DONE, _NOT_FINITE, _NOTHING_ALLOWED = range(3)
 
 
@@ -47,12 +51,16 @@ def blocks(
     given = np.repeat(left[:, None], rows, axis=1)
     banned = np.zeros(seen.shape[1], np.bool_)
     banned[list(sampler.banned)] = True
+    excluded = banned.copy()
+    excluded[list(sampler.banned_first)] = True
     settings = {
-        "temperature": np.float32(sampler.temperature),
+        "temperature": np.float32(min(sampler.temperature, _LARGEST)),
         "penalty": np.float32(sampler.repetition_penalty),
         "top_k": np.int32(min(sampler.top_k or seen.shape[1], seen.shape[1])),
-        "top_p": np.float32(1.0 if sampler.top_p is None else sampler.top_p),
-        "banned": banned,
+        "top_p": np.float32(
+            max(1.0 if sampler.top_p is None else sampler.top_p, _TINY)
+        ),
+        "banned": excluded,
     }
     chunk = compiled_once(network, _chunk)
     marked: Array = jnp.asarray(seen)
@@ -67,6 +75,7 @@ def blocks(
             status, drawn, state, marked = chunk(
                 inputs, bounds, points, state, marked, settings
             )
+            settings["banned"] = banned
             if int(status) == _NOT_FINITE:
                 raise not_finite()
             if int(status) == _NOTHING_ALLOWED:

@@ -38,7 +38,8 @@ class Loop:
         blocks: `(context, seen, sampler, streams, sizes) -> blocks`: reads the ids
             `context` (T,), at least one, then draws a block (size, rows) for each of
             `sizes`; `seen` (rows, V) are the tokens that the repetition penalty falls
-            on, to which those drawn are added.
+            on, to which those drawn are added. The first of `sizes` is 1 if the
+            sampler has `banned_first`.
     """
 
     path: str
@@ -79,15 +80,16 @@ def choose(network: Network, sampler: Sampler | None = None) -> Loop:
     return Loop("token by token", weights, partial(step_loop.blocks, network))
 
 
-def chunk_sizes(tokens: int | None) -> Iterator[int]:
+def chunk_sizes(tokens: int | None, first: int = FIRST) -> Iterator[int]:
     """Yield how many tokens to draw at a time: a few at first, then more.
 
     A text that ends early, at a stop string, has cost at most one chunk in vain.
 
     Args:
         tokens: How many in all; without end if absent.
+        first: How many at first.
     """
-    size = FIRST
+    size = first
     while tokens is None or tokens > 0:
         now = size if tokens is None else min(size, tokens)
         yield now

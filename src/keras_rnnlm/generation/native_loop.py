@@ -33,6 +33,8 @@ def blocks(
     last = np.full(rows, context[-1], np.int32)
     banned = np.zeros(packed.vocabulary, np.uint8)
     banned[list(sampler.banned)] = 1
+    excluded = banned.copy()
+    excluded[list(sampler.banned_first)] = 1
     flags = seen.view(np.uint8)
     for size in sizes:
         status, drawn = decode.draw(
@@ -41,7 +43,7 @@ def blocks(
             uniforms(streams, size),
             state,
             flags,
-            banned,
+            excluded,
             sampler.temperature,
             sampler.repetition_penalty,
             sampler.top_k or 0,
@@ -52,4 +54,4 @@ def blocks(
         if status == decode.NOTHING_ALLOWED:
             raise nothing_allowed()
         yield drawn
-        last = drawn[-1]
+        last, excluded = drawn[-1], banned

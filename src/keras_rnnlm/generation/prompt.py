@@ -1,5 +1,6 @@
 """A prompt as a network reads it."""
 
+from keras_rnnlm.data.piece_tokenizer import PieceTokenizer
 from keras_rnnlm.data.tokenizers import Tokenizer
 
 PIECES = ("bpe", "unigram")
@@ -18,3 +19,19 @@ def read_part(tokenizer: Tokenizer, prompt: str) -> str:
 def spaced(tokenizer: Tokenizer, prompt: str) -> bool:
     """Whether the prompt has the space that comes before the first word written."""
     return tokenizer.kind in ("word", *PIECES) and prompt.endswith(" ")
+
+
+def going_on(tokenizer: Tokenizer, prompt: str) -> tuple[int, ...]:
+    """Return the pieces that must not come first after a prompt, none for most.
+
+    Where a space that is not read ends the prompt, they are those that begin without
+    one: after "the " a piece "s" would be shown as "the s", and be read as "thes".
+    """
+    read = read_part(tokenizer, prompt)
+    if not isinstance(tokenizer, PieceTokenizer) or read == prompt:
+        return ()
+    if not read[-1:].strip():  # no word stands before the space
+        return ()
+    return tuple(
+        i for i, piece in enumerate(tokenizer.pieces) if not piece[:1].isspace()
+    )

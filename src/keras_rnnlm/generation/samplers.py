@@ -204,6 +204,8 @@ class Sampler:
         top_p: draw from the nucleus of this probability only; None for all.
         repetition_penalty: see `penalize_repetition`; 1 for none.
         banned: ids that are never drawn.
+        banned_first: ids that are not drawn first, but may be later; the loops see to
+            it, the sampler by itself does not.
 
     Raises:
         InputError: a setting is out of its range.
@@ -214,6 +216,7 @@ class Sampler:
     top_p: float | None = None
     repetition_penalty: float = 1.0
     banned: tuple[int, ...] = ()
+    banned_first: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the ranges."""

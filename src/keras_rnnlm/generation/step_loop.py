@@ -8,7 +8,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from keras_rnnlm.generation.reading import functions, read_context
-from keras_rnnlm.generation.samplers import Sampler, draw
+from keras_rnnlm.generation.samplers import Sampler, ban, draw
 
 Ids = NDArray[np.int32]
 
@@ -25,6 +25,8 @@ def blocks(
     rows = len(streams)
     _, step = functions(network)
     values, state = read_context(network, context, rows)
+    if sampler.banned_first:
+        values = ban(values, sampler.banned_first)
     ids: Ids | None = None
     for size in sizes:
         for _ in range(size):

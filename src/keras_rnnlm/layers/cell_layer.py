@@ -14,7 +14,7 @@ from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers.cells import Cell, LoopWeights, State, Weight
 from keras_rnnlm.layers.kernels import dispatch
 from keras_rnnlm.layers.kernels.products import accumulator
-from keras_rnnlm.layers.low_rank import LowRank
+from keras_rnnlm.layers.low_rank import FixedMatrices, LowRank
 from keras_rnnlm.layers.observed import GATE, listening
 from keras_rnnlm.layers.regularizers import WeightDrop
 from keras_rnnlm.layers.watch import Prepared
@@ -23,7 +23,7 @@ Array = Any
 
 
 @keras.saving.register_keras_serializable("keras_rnnlm")
-class CellLayer(keras.layers.Layer):
+class CellLayer(FixedMatrices, keras.layers.Layer):
     """A recurrent layer of a cell: its weights, its state, the best loop for it.
 
     Args:
@@ -55,7 +55,8 @@ class CellLayer(keras.layers.Layer):
             "tensorflow-loop" or "ops-loop".
 
     Raises:
-        ConfigError: unknown cell or setting, or a rate out of range.
+        ConfigError: unknown cell or setting, or a rate out of range; when it is built,
+            a rank too large for its matrices.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class CellLayer(keras.layers.Layer):
             self.named[name] = variable
             if len(weight.shape) > 1:
                 self.factors.add(self, name, variable, self.seed)
+        self.factors.check()
         self.built = True
 
     @property

@@ -10,14 +10,14 @@ from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers import cells
 from keras_rnnlm.layers.kernels import dispatch
 from keras_rnnlm.layers.kernels.products import accumulator, chosen_rows, product
-from keras_rnnlm.layers.low_rank import LowRank
+from keras_rnnlm.layers.low_rank import FixedMatrices, LowRank
 from keras_rnnlm.layers.regularizers import WeightDrop
 from keras_rnnlm.layers.watch import Prepared
 
 Array = Any
 
 
-class KernelRNN(keras.layers.RNN):
+class KernelRNN(FixedMatrices, keras.layers.RNN):
     """What the three layers share: the loop of `keras.layers.RNN`, replaced.
 
     Stands before the Keras layer in the order of inheritance. Subclasses say what

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 from keras import initializers, ops
 
 from keras_rnnlm.errors import ConfigError
@@ -38,6 +39,8 @@ class LowRank:
             )
         self.rank = rank
         self.factors: dict[str, tuple[Any, Any]] = {}
+        self._fixed: list[Any] = []
+        self._room = 0
 
     def add(self, layer: Any, name: str, matrix: Any, seed: int | None) -> None:
         """Give a matrix of a layer, which is being built, its factors.
@@ -57,7 +60,9 @@ class LowRank:
         if not self.rank:
             return
         *heads, rows, columns = matrix.shape
-        matrix.trainable = False
+        self._fixed.append(matrix)
+        self.fix()
+        self._room = max(self._room, min(rows, columns))
         if self.rank >= min(rows, columns):
             if name not in ("kernel", "recurrent_kernel"):
                 return
@@ -74,6 +79,24 @@ class LowRank:
         )
         self.factors[name] = down, up
 
+    def fix(self) -> None:
+        """Take the matrices out of training, into which Keras may have put them."""
+        for matrix in self._fixed:
+            matrix.trainable = False
+
+    def check(self) -> None:
+        """Refuse a rank for which no matrix of a layer has had room.
+
+        Raises:
+            ConfigError: for a rank above 0 without any factors: nothing of the matrices
+                would be learnt.
+        """
+        if self.rank and not self.factors:
+            raise ConfigError(
+                f"low_rank expected a rank below {self._room}, the smaller side of the "
+                f"layer's largest matrix, received {self.rank}: give a smaller one."
+            )
+
     def __call__(self, name: str, matrix: Array) -> Array:
         """The matrix of a name as a call uses it."""
         if name not in self.factors:
@@ -87,3 +110,24 @@ class LowRank:
         for name, (down, up) in self.factors.items():
             named[f"{name}_down"], named[f"{name}_up"] = down, up
         return named
+
+
+class FixedMatrices:
+    """A layer whose fixed matrices stay so, whatever `trainable` is set to.
+
+    Keras sets every variable of a layer, and of the cell in it, when `trainable` of the
+    layer or of a model is set. Stands before the Keras layer in the order of
+    inheritance.
+    """
+
+    factors: LowRank
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the layer is trained, fixed matrices apart."""
+        return bool(keras.layers.Layer.trainable.fget(self))
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        keras.layers.Layer.trainable.fset(self, value)
+        self.factors.fix()

@@ -149,7 +149,10 @@ class MixtureOutput(keras.layers.Layer):
         priors = product(narrow, ops.cast(self.prior_kernel, self.compute_dtype))
         latent = product(narrow, ops.cast(self.latent_kernel, self.compute_dtype))
         latent = ops.tanh(latent + ops.cast(self.latent_bias, wide))
-        if training and self.dropout.rate:
+        if training and self.dropout.rate and len(latent.shape) == 2:
+            # Rows without a time axis are sequences of one step.
+            latent = self.dropout(ops.expand_dims(latent, 1), training=True)[:, 0]
+        elif training and self.dropout.rate:
             latent = self.dropout(latent, training=True)
         width = self.latent_bias.shape[0] // self.mixtures
         shape = (*ops.shape(latent)[:-1], self.mixtures, width)

@@ -134,7 +134,9 @@ class Output(keras.layers.Layer):
         """
         self._check(hidden.shape, None if embeddings is None else embeddings.shape)
         self.loop = self.planned_loop()
-        function = FusedCrossEntropy(self.tied, self.compute_dtype, self.loop)
+        # Not `loop`: what a sampled output plans is for its training alone.
+        kernel = softmax.choose(self.compute_dtype)
+        function = FusedCrossEntropy(self.tied, self.compute_dtype, kernel)
         found = function(
             ops.reshape(hidden, (-1, hidden.shape[-1])),
             ops.convert_to_tensor(embeddings if self.tied else self.kernel),

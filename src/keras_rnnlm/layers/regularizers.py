@@ -131,8 +131,9 @@ class Embedding(keras.layers.Embedding):
         **options: Any,
     ) -> None:
         """Make the layer; the arguments are those of the class."""
+        given = options.pop("weights", None)
         super().__init__(input_dim, output_dim, *arguments, **options)
-        if projection is not None and self.built:
+        if projection is not None and (given is not None or self.built):
             raise ConfigError(
                 "Embedding expected no weights beside a projection, received both: "
                 "assign them to `embeddings` once the layer is built."
@@ -141,6 +142,11 @@ class Embedding(keras.layers.Embedding):
         self.dropout = checked_rate(dropout, "Embedding's dropout")
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed) if self.dropout else None
+        if given is not None:
+            # Not by Keras's constructor: a built layer takes no generator any more.
+            self.build()
+            one = isinstance(given, list) and len(given) == 1
+            self.set_weights(given if one else [given])
 
     def build(self, input_shape: Any = None) -> None:
         """Make the matrix of vectors, and that of the projection."""

@@ -11,6 +11,7 @@ import numpy as np
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers import Embedding
 from keras_rnnlm.layers.observed import tell
+from keras_rnnlm.models.arguments import check_arguments
 from keras_rnnlm.models.carried_state import CarriedState, State
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.initial_weights import assign_drawn, glorot
@@ -51,6 +52,7 @@ class BlockLM(CausalLM):
         name: str | None,
     ) -> None:
         """Build the network with its initial weights."""
+        check_arguments({**locals(), **own})
         # Layers cast for themselves; the weights of a loss must not become 16-bit.
         super().__init__(name=name, dtype=dtype, autocast=False)
         if min(units, layers) < 1:

@@ -46,7 +46,7 @@ class ConvolutionalLM(BlockLM):
         name: Of the Keras model.
 
     Raises:
-        ConfigError: If an argument is out of its range.
+        ConfigError: If an argument is of another type or out of its range.
 
     Example:
         >>> model = ConvolutionalLM(vocabulary_size=10, units=8, layers=1, seed=0)

@@ -35,7 +35,14 @@ def member_folders(folder: Path) -> list[Path]:
         found = json.loads(path.read_text(encoding="utf-8"))
         members = int(found["members"])
         known = found["format"] == FORMAT and 1 <= members <= MOST
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise FolderError(
             f"'{path}' cannot be read as the list of an ensemble's members ({error}). "
             "Copy the folder again, or give one of its model folders."

@@ -32,6 +32,8 @@ from keras_rnnlm.models.weights import (
 )
 
 FORMAT = 1
+# What was learnt beside matrices is added to them: a folder holds plain networks.
+LEFT_OUT = ("dtype", "name", "low_rank")
 NETWORK_FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
 
@@ -58,12 +60,10 @@ def save_folder(
     """
     folder = Path(folder)
     arguments = network.get_config()
-    # What was learnt beside matrices is added to them: a folder holds plain networks.
-    left_out = ("dtype", "name", "low_rank")
     config = {
         "format": FORMAT,
         "kind": kind_of(network),
-        "network": {k: v for k, v in arguments.items() if k not in left_out},
+        "network": {k: v for k, v in arguments.items() if k not in LEFT_OUT},
         "tokenizer": tokenizer.settings(),
         "protocol": protocol,
     }
@@ -116,6 +116,10 @@ def load_folder(folder: str | Path) -> tuple[CausalLM, Tokenizer, dict[str, Any]
         raise _foreign(folder, f"config.json names no known kind ({error})") from error
     if kind == "rnn":
         _check_cell(folder, config["network"])
+    # A `dtype` may be a description of objects that Keras would make.
+    surplus = [name for name in LEFT_OUT if name in config["network"]]
+    if surplus:
+        raise _foreign(folder, f"config.json has '{surplus[0]}' for the network")
     arrays = _read_weights(folder / "model.safetensors")
     # Sizes are compared before anything is built: a hostile config must not be able
     # to ask for more memory than the weights beside it take.

@@ -78,7 +78,7 @@ def network_weights(kind: str, network: Mapping[str, Any]) -> int | None:
         body += width * matrix if last != width else 0
         embedding = _embedding(network, vocabulary, width)
         return embedding + body + _output(network, vocabulary, last, matrix)
-    except (KeyError, TypeError, ValueError, IndexError, ConfigError):
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError):
         return None
 
 

@@ -29,7 +29,8 @@ class OnePassTraining(keras.Model):
     That dict holds `tokens`, `targets` and `weights` (batch, time), the weights' sum
     being one, beside what else a batch has. The targets are handed over where the loss
     is `TokenCrossEntropy` and all metrics are this package's; with any other loss or
-    metric the model is called without them, and loss and metrics are given its logits.
+    metric the model is called without them, though with weights where a batch has some,
+    and loss and metrics are given its logits.
 
     A model whose `call` adds a `penalty` to that dict in training minimises the sum of
     both. With a `penalty_tracker`, a metric, logs say what part of the loss it was.
@@ -120,17 +121,20 @@ class OnePassTraining(keras.Model):
         return result
 
     def _with_targets(self, data: Any) -> Any:
-        """Put the targets beside the tokens of a batch, if they are to go there."""
+        """Put the targets beside the tokens of a batch, if they are to go there.
+
+        Weights that a batch has go there in any case: penalties count by them.
+        """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         inputs = x if isinstance(x, dict) else {"tokens": x}
         shape = getattr(inputs.get("tokens"), "shape", None)
-        if not self.one_pass or y is None or isinstance(y, dict | list | tuple):
+        if shape is None or y is None or isinstance(y, dict | list | tuple):
             return data
-        if shape is None or len(shape) != len(y.shape):
+        if self.one_pass and len(shape) == len(y.shape):
+            targets, weights = ops.cast(y, "int32"), loss_weights(y, sample_weight)
+            return {**inputs, "targets": targets, "weights": weights}, y, sample_weight
+        given = getattr(sample_weight, "shape", None)
+        if given is None or len(given) > len(shape):
             return data
-        inputs = {
-            **inputs,
-            "targets": ops.cast(y, "int32"),
-            "weights": loss_weights(y, sample_weight),
-        }
-        return inputs, y, sample_weight
+        weights = loss_weights(inputs["tokens"], sample_weight)
+        return {**inputs, "weights": weights}, y, sample_weight

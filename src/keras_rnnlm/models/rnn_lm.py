@@ -7,10 +7,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers import CausalAttention, Embedding, LockedDropout
 from keras_rnnlm.layers.make import initial_state, layer_weights, make_layer
 from keras_rnnlm.layers.observed import tell
 from keras_rnnlm.layers.penalties import activation_penalty as penalty_of
+from keras_rnnlm.models.arguments import check_arguments
 from keras_rnnlm.models.carried_state import CarriedState, State
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.connections import checked, connect, input_widths
@@ -70,6 +72,9 @@ class RNNLM(CausalLM):
             drawn by chance when None.
         dtype: Keras dtype policy, for example `mixed_bfloat16`.
 
+    Raises:
+        ConfigError: If an argument is of another type or out of its range.
+
     Example:
         >>> model = RNNLM(vocabulary_size=10, units=8, layers=1, seed=0)
         >>> log_probabilities, state = model.step([[3]], model.initial_state(1))
@@ -106,8 +111,14 @@ class RNNLM(CausalLM):
         name: str | None = None,
     ) -> None:
         """Build the network with its initial weights; see the class for arguments."""
+        check_arguments(locals())
         # Layers cast for themselves; the weights of a loss must not become 16-bit.
         super().__init__(name=name, dtype=dtype, autocast=False)
+        if min(units, layers) < 1:
+            raise ConfigError(
+                f"Expected 1 unit and 1 layer or more, received units={units}, "
+                f"layers={layers}."
+            )
         embedding = units if embedding is None else embedding
         matrix_width = embedding if vector_width is None else vector_width
         if tie_weights and projection not in (None, matrix_width):

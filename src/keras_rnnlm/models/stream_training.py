@@ -47,7 +47,7 @@ class StreamTraining(OnePassTraining):
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Predict as `keras.Model.predict` does; training's state stays as it is."""
         self._allocate(None, x)
-        return super().predict(x, *args, **kwargs)
+        return super().predict(with_open_lengths(x), *args, **kwargs)
 
     def allocate_state(self, batch_size: int, training: bool) -> None:
         """Make room for the carried state of streams with `batch_size` rows."""

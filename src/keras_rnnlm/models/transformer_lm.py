@@ -5,11 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_rnnlm.layers.transformer_block import (
-    TransformerBlock,
-    check_heads,
-    layer_norm,
-)
+from keras_rnnlm.layers.transformer_block import TransformerBlock, layer_norm
 from keras_rnnlm.models.block_lm import BlockLM
 
 _DEVIATION = 0.02
@@ -51,7 +47,7 @@ class TransformerLM(BlockLM):
         name: Of the Keras model.
 
     Raises:
-        ConfigError: If an argument is out of its range.
+        ConfigError: If an argument is of another type or out of its range.
 
     Example:
         >>> model = TransformerLM(vocabulary_size=10, units=8, layers=1, seed=0)
@@ -81,7 +77,6 @@ class TransformerLM(BlockLM):
         name: str | None = None,
     ) -> None:
         """Build the network with its initial weights; see the class for arguments."""
-        check_heads(units, max(1, heads))
         super().__init__(
             vocabulary_size,
             {"heads": heads, "context": context},

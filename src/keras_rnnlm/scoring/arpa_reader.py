@@ -75,6 +75,7 @@ class ArpaReader:
         self._base = tokenizer.vocabulary_size + 1
         self._number = 0  # of the line that was read last
         self._left_out = 0
+        self._log_sharers = 0.0  # of the number of tokens that share `<unk>`
         self._ids: dict[bytes, int] = {}
         self._tables: list[NGramTable] = []
 
@@ -234,10 +235,11 @@ class ArpaReader:
             absent[self._tokenizer.unk_id] = True
         if absent.any():
             whole = _natural(section.logs[there[:1]])[0]
-            logs[absent] = whole - math.log(np.count_nonzero(absent))
+            self._log_sharers = math.log(np.count_nonzero(absent))
+            logs[absent] = whole - self._log_sharers
 
     def _longer(self, section: _Section) -> NGramTable:
-        """Return the table of n-grams longer than one."""
+        """Return the table of n-grams longer than one, `<unk>` in them shared too."""
         columns = section.symbols.T
         ours = (columns != NOWHERE).all(axis=0)
         kept = np.flatnonzero(ours)
@@ -250,10 +252,13 @@ class ArpaReader:
         keys = contexts * self._base + columns[-1][kept]
         order = np.argsort(keys, kind="stable")
         self._refuse_twice(section, kept[order], keys[order])
-        kept = kept[order]
-        return NGramTable(
-            keys[order], _natural(section.logs[kept]), section.backoffs[kept] * _LOG10
-        )
+        kept, keys = kept[order], keys[order]
+        logs = _natural(section.logs[kept])
+        if (unknown := self._tokenizer.unk_id) is not None:
+            # The others that share it have their parts by the back-off: were it whole
+            # here, the sum over the vocabulary would be above one.
+            logs[keys % self._base == unknown] -= self._log_sharers
+        return NGramTable(keys, logs, section.backoffs[kept] * _LOG10)
 
     def _symbols(self, columns: list[list[bytes]]) -> NDArray[np.int64]:
         """Return the symbols (words, columns) of words."""

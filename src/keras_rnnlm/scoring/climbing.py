@@ -52,11 +52,16 @@ def climb(
 
     Args:
         candidates: In an order along which the gain has one top.
-        place: Where to begin.
+        place: Where to begin; further down as long as the gain there is minus infinity,
+            as of a rate with which weights go astray.
         gain: Of settings.
         stride: Of the walk.
     """
-    best, begun = gain(candidates[place]), place
+    best = gain(candidates[place])
+    while best == -math.inf and place >= stride:
+        place -= stride
+        best = gain(candidates[place])
+    begun = place
     for direction in (stride, -stride):
         while 0 <= place + direction < len(candidates):
             if not (found := gain(candidates[place + direction])) > best:

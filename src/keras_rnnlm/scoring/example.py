@@ -143,7 +143,10 @@ class AfterExample(TunedEvaluation):
             cache = next((c for c in reversed(stored) if c), CacheSettings())
         joined = CacheNetwork(network, cache.window, cache.theta, weight)
         if example:
-            joined = joined.after(self._read_example(example))
+            ids = self._read_example(example)
+            if self.tokenizer.start_id is not None:
+                ids = ids[:-1]  # every text begins with that line end
+            joined = joined.after(ids)
         return self._made(joined, tuned)
 
     def _read_example(self, example: str) -> NDArray[np.int32]:

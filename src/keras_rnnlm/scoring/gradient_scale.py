@@ -66,7 +66,9 @@ def long_enough(text: EncodedText) -> bool:
 
 def _span(text: EncodedText) -> tuple[int, int]:
     """Return where the predictions of a text begin and stop."""
-    return int(text.starts[0]), int(text.stops[-1])
+    # The first file of characters may be empty, and nothing stands before position 0.
+    first = max(int(text.starts[0]), 1)
+    return first, max(int(text.stops[-1]), first)
 
 
 def measure_scale(

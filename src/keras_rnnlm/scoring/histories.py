@@ -41,8 +41,11 @@ def symbols_of(
         The first character of a file is a symbol too, though it is not predicted.
     """
     first_is_given = text.start_id is None
-    begins = np.asarray(text.starts, np.int64) - int(first_is_given)
     stops = np.asarray(text.stops, np.int64)
+    begins = np.asarray(text.starts, np.int64) - int(first_is_given)
+    # A file of characters that is empty has no first one: where it begins, the file
+    # before it stops.
+    begins = np.maximum(begins, np.append(np.int64(0), stops[:-1]))
     begins, stops = begins[begins < stops], stops[begins < stops]
     if not len(begins):
         return np.empty(0, np.int32), np.empty(0, np.int64)

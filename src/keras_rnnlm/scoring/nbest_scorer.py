@@ -35,7 +35,7 @@ ROWS = (32, 128, 512)
 _CALL_COST = 16
 # Both pools together; a single list that needs more gets more.
 POOL_BYTES = 256 << 20
-_SMALL_POOL = 512
+_SMALL_POOL = 512  # where states are so small that as many fit in
 # Bounds the table of ids from which a tree is made.
 _TABLE = 1 << 23
 
@@ -67,7 +67,7 @@ def score_lists(
         int(np.prod(array.shape))
         for array in keras.tree.flatten(network.initial_state(1))
     )
-    most = max(_SMALL_POOL, POOL_BYTES // (2 * state_bytes))
+    most = max(min(_SMALL_POOL, ROWS[0]), POOL_BYTES // (2 * state_bytes))
     for group in _groups(lists, most):
         scorer = _GroupScorer(network, [ids for one in group for ids in one], most)
         scores = iter(scorer.score())
@@ -101,7 +101,10 @@ class _GroupScorer:
         self._tree = PrefixTree.of(sequences)
         self._advance = compiled_once(network, _advance, donated=(1,))
         logits_bytes = 4 * network.vocabulary_size
-        self._rows = [r for r in ROWS if r * logits_bytes <= LOGITS_BYTES] or [ROWS[0]]
+        # Calls are wide where logits and states, those of a Transformer say, let them.
+        self._rows = [
+            r for r in ROWS if r <= most and r * logits_bytes <= LOGITS_BYTES
+        ] or [ROWS[0]]
         size = self._pool_size(most)
         self._above = network.initial_state(size)
         self._here = network.initial_state(size)
@@ -110,10 +113,10 @@ class _GroupScorer:
         """Return the rows of a pool: all nodes of a level, and a call's padding."""
         levels = self._tree.levels[1:]
         widest = max((len(np.unique(level.parents)) for level in levels), default=0)
-        sizes = [_SMALL_POOL, most]
+        sizes = [min(_SMALL_POOL, most), most]
         while sizes[-1] < widest:
             sizes.append(2 * sizes[-1])
-        return min(size for size in sizes if size >= widest) + ROWS[-1]
+        return min(size for size in sizes if size >= widest) + self._rows[-1]
 
     def score(self) -> list[Nats]:
         """Return the nats of every sequence, without its first token."""

@@ -186,8 +186,8 @@ class NGramModel:
         endings = places_of_endings(self.tables, symbols)
         for length in range(1, len(symbols) + 1):
             place = int(endings[length - 1][-1])
-            if place == NOWHERE:
-                break
+            if place == NOWHERE:  # a pruned file may lack it and have longer ones
+                continue
             result *= np.exp(self.tables[length - 1].log_backoffs[place])
             table = self.tables[length]
             seen = table.followers(place, base)

@@ -29,6 +29,7 @@ from keras import ops
 from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.scoring.cache import CacheSettings
+from keras_rnnlm.scoring.checks import check_ids
 from keras_rnnlm.scoring.climbing import Trials, climb, rates
 from keras_rnnlm.scoring.dynamic import DivergedError, DynamicReader
 from keras_rnnlm.scoring.ensemble import weights_hash
@@ -47,7 +48,7 @@ from keras_rnnlm.scoring.passes import (
 from keras_rnnlm.scoring.protocols import Protocol, segments
 from keras_rnnlm.scoring.system import Progress, Sources
 from keras_rnnlm.scoring.temperature import GRID, logs_at, lowest
-from keras_rnnlm.scoring.tuned import Line, Tuned
+from keras_rnnlm.scoring.tuned import NGRAM, Line, Tuned
 
 RATE = 0.64  # where the search begins
 DECAYS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)
@@ -87,7 +88,8 @@ def search(
             have to be twice as quick: there are fewer of them if need be.
 
     Raises:
-        InputError: If the text has nothing to predict.
+        InputError: If the text has nothing to predict, or an id that is not in the
+            vocabulary.
     """
     return _Search(sources, text, seconds, passes, progress, least_speed).run()
 
@@ -115,6 +117,7 @@ class _Search:
                 "Expected a validation text with at least one token to predict, "
                 "received none. Give a longer text."
             )
+        check_ids(sources.network.vocabulary_size, text.ids)
         self._caches = self._cache_grid()
         self._trials: list[dict[str, Any]] = []
         self._static_speed = 0.0  # predictions a second, as all speeds
@@ -156,7 +159,7 @@ class _Search:
                 "trials": self._trials,
             },
             self._sources.scale if line.dynamic and line.dynamic.scaled else None,
-            self._sources.ngram,
+            self._sources.ngram if any(NGRAM in x.weights for x in ladder) else None,
         )
 
     # -- passes ---------------------------------------------------------------------

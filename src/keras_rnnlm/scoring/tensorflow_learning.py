@@ -1,6 +1,8 @@
 """Learning on TensorFlow: the network's own weights change, and are put back."""
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -10,6 +12,10 @@ from numpy.typing import NDArray
 
 from keras_rnnlm.scoring.learning import Arrays, DynamicSettings, Ids, Learner
 from keras_rnnlm.scoring.temperature import tempered_nats
+
+# By network, which an entry holds by a weak proxy.
+_programs: "weakref.WeakKeyDictionary[keras.Model, Callable[..., Any]]"
+_programs = weakref.WeakKeyDictionary()
 
 
 class TensorFlowLearner(Learner):
@@ -23,7 +29,7 @@ class TensorFlowLearner(Learner):
         temperatures: Sequence[float],
     ) -> None:
         """See `learning.make_learner`."""
-        self._network, self._settings = network, settings
+        self._network = network
         self._weights = network.trainable_variables
         self._trained = [tf.identity(v.value) for v in self._weights]
         self._scale = None if scale is None else list(map(tf.constant, scale))
@@ -32,8 +38,12 @@ class TensorFlowLearner(Learner):
             if tuple(temperatures) == (1.0,)
             else tf.constant(temperatures, tf.float32)
         )
+        self._rates = tf.constant(
+            [settings.rate, settings.decay, settings.epsilon],
+            keras.backend.standardize_dtype(network.variable_dtype),
+        )
         self._state: Any = None
-        self._step = tf.function(self._read)
+        self._step = _program(network)
 
     def begin(self) -> None:
         """See `Learner`."""
@@ -46,39 +56,68 @@ class TensorFlowLearner(Learner):
     ) -> tuple[Any, Any]:
         """See `Learner`."""
         given = map(tf.convert_to_tensor, (inputs, targets, weights))
-        nats, hidden, self._state = self._step(*given, self._state)
+        nats, hidden, self._state = self._step(
+            *given,
+            self._state,
+            self._trained,
+            self._scale,
+            self._temperatures,
+            self._rates,
+        )
         return nats, hidden
 
     def end(self) -> None:
         """See `Learner`."""
         self.begin()
 
-    def _read(self, inputs: Any, targets: Any, weights: Any, state: Any) -> Any:
-        found, hidden, state, gradients = _differentiate(
-            self._network, inputs, targets, weights, state
-        )
-        nats = found.nats[None]
-        if self._temperatures is not None:
-            nats = tempered_nats(self._network, hidden, targets, self._temperatures)
-        # The weights that scored change only after all of that has read them.
-        with tf.control_dependencies([nats, hidden, *gradients]):
-            self._learn(gradients)
-        return nats[:, 0], hidden[0], state
 
-    def _learn(self, gradients: Any) -> None:
-        rate, decay = self._settings.rate, self._settings.decay
-        scales = self._scale or [None] * len(self._weights)
-        for weight, gradient, trained, size in zip(
-            self._weights, gradients, self._trained, scales, strict=True
-        ):
-            value = weight.value
-            if size is None:
-                change = -rate * gradient + decay * (trained - value)
-            else:
-                back = tf.minimum(decay * size, 1.0)
-                step = rate * gradient / (size + self._settings.epsilon)
-                change = -step + back * (trained - value)
-            weight.assign(value + change)
+def _program(network: keras.Model) -> Callable[..., Any]:
+    """Return `_read` of a network as a graph, the same one for all learners."""
+    if network not in _programs:
+        _programs[network] = tf.function(partial(_read, weakref.proxy(network)))
+    return _programs[network]
+
+
+def _read(
+    network: keras.Model,
+    inputs: Any,
+    targets: Any,
+    weights: Any,
+    state: Any,
+    trained: Arrays,
+    scale: Arrays | None,
+    temperatures: Any,
+    rates: Any,
+) -> Any:
+    """Score a segment and learn from it; this runs inside the graph."""
+    found, hidden, state, gradients = _differentiate(
+        network, inputs, targets, weights, state
+    )
+    nats = found.nats[None]
+    if temperatures is not None:
+        nats = tempered_nats(network, hidden, targets, temperatures)
+    # The weights that scored change only after all of that has read them.
+    with tf.control_dependencies([nats, hidden, *gradients]):
+        _learn(network.trainable_variables, gradients, trained, scale, rates)
+    return nats[:, 0], hidden[0], state
+
+
+def _learn(
+    weights: Arrays, gradients: Any, trained: Arrays, scale: Arrays | None, rates: Any
+) -> None:
+    rate, decay, epsilon = tf.unstack(rates)
+    scales = scale or [None] * len(weights)
+    for weight, gradient, start, size in zip(
+        weights, gradients, trained, scales, strict=True
+    ):
+        value = weight.value
+        if size is None:
+            change = -rate * gradient + decay * (start - value)
+        else:
+            back = tf.minimum(decay * size, 1.0)
+            step = rate * gradient / (size + epsilon)
+            change = -step + back * (start - value)
+        weight.assign(value + change)
 
 
 def add_squares(

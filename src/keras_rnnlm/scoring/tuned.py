@@ -8,7 +8,7 @@ weights. Beside the model, in its folder, lie
 |------------------------------|---------------------------------------------------|
 | `evaluation.json`            | the lines, how they were found, hash of the weights |
 | `gradient-scale.safetensors` | RMS of gradients, where a line learns scaled      |
-| `ngram.arpa`                 | the n-gram model, where one was given             |
+| `ngram.arpa`                 | the n-gram model, where a line mixes one in       |
 
 all of them covered by `manifest.json`. A folder without them is as good as before.
 """
@@ -24,6 +24,7 @@ from keras_rnnlm.scoring.gate import Gate
 from keras_rnnlm.scoring.gradient_scale import GradientScale
 from keras_rnnlm.scoring.learning import DynamicSettings
 from keras_rnnlm.scoring.ngram import NGramModel
+from keras_rnnlm.scoring.stored_ngram import StoredNGram
 from keras_rnnlm.scoring.temperature import checked_temperatures
 
 MODEL, DROPOUT, CACHE, NGRAM = "model", "mc_dropout", "cache", "ngram"
@@ -122,14 +123,24 @@ class Tuned:
         weights_hash: Of the network they were found for.
         record: How they were found: text, predictions, seconds, trials.
         scale: Of gradients, or None.
-        ngram: The n-gram model, or None.
+        ngram_source: The n-gram model, or where it lies, or None.
     """
 
     lines: tuple[Line, ...]
     weights_hash: str
     record: Mapping[str, Any] = field(default_factory=dict)
     scale: GradientScale | None = None
-    ngram: NGramModel | None = None
+    ngram_source: NGramModel | StoredNGram | None = None
+
+    @property
+    def ngram(self) -> NGramModel | None:
+        """The n-gram model, read from its folder when first asked for, or None.
+
+        Raises:
+            FolderError: If it lies in a model folder and is damaged.
+        """
+        source = self.ngram_source
+        return source.model() if isinstance(source, StoredNGram) else source
 
     @property
     def system(self) -> Line:

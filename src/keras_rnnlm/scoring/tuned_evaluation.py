@@ -11,7 +11,7 @@ from typing import Any
 
 from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.data.tokenizers import Tokenizer
-from keras_rnnlm.errors import InputError
+from keras_rnnlm.errors import ConfigError, InputError
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.scoring.additions import Additions, make_lines, system_lines
 from keras_rnnlm.scoring.cache import CacheSettings
@@ -33,7 +33,7 @@ from keras_rnnlm.scoring.system import (
     without_scale,
 )
 from keras_rnnlm.scoring.tuned import Line, Tuned
-from keras_rnnlm.scoring.tuned_files import read_tuned, write_tuned
+from keras_rnnlm.scoring.tuned_files import files_of, read_tuned
 
 
 class TunedEvaluation(ABC):
@@ -80,7 +80,8 @@ class TunedEvaluation(ABC):
         Args:
             text: An encoded text, or paths, as in `evaluate`.
             static: Begin with a line without additions, under `carry`.
-            system: All that `tune_evaluation` found; only `ensemble` is given besides.
+            system: All that `tune_evaluation` found. Beside it go `static`, `ensemble`
+                and an `ngram` in place of the stored one, and nothing else.
             temperature: Of the softmax.
             dynamic: True for dynamic evaluation with the model's own settings.
             cache: True for a continuous cache with the model's own settings.
@@ -94,9 +95,9 @@ class TunedEvaluation(ABC):
 
         Raises:
             InputError: If the text cannot be read, the models of an ensemble have
-                different tokenizers, or something is asked for that the model lacks;
-                for `system` after an example.
-            ConfigError: For settings out of their range.
+                different tokenizers or one is there twice, or something is asked for
+                that the model lacks; for `system` after an example.
+            ConfigError: For settings out of their range, or beside `system`.
 
         Example:
             >>> for line in lm.evaluate_additions("test.txt", dynamic=True, cache=True):
@@ -107,6 +108,14 @@ class TunedEvaluation(ABC):
         if system:
             if self._origin is not None:
                 raise _of_other_weights()
+            given = {
+                "temperature": temperature is not None,
+                "dynamic": dynamic,
+                "cache": cache,
+                "mc_dropout": mc_dropout,
+                "weights": weights,
+            }
+            _check_alone([name for name, value in given.items() if value])
             lines = system_lines(tuned)
             _check_members(sources, lines)
             if ngram is None and tuned is not None:
@@ -158,7 +167,7 @@ class TunedEvaluation(ABC):
     ) -> Tuned:
         """Search the settings of `evaluate_additions` on validation text.
 
-        They become `tuned`, and `save` writes them.
+        They become `tuned`, and `save` writes them; an error leaves `tuned` as it was.
 
         Args:
             valid: Validation text, as in `evaluate`; not the text whose figures will
@@ -180,36 +189,49 @@ class TunedEvaluation(ABC):
                 their own.
         """
         begun = time.monotonic()
+        before = self._tuned, self._folder, self._origin
         self.tuned = None
-        sources = self._sources(ensemble, ngram)
-        if train is not None:
-            for member in sources.members:
-                if member.tuned is None:
-                    raise without_scale(member)
-            text = self._encoded(train, encoding)
-            told = None if progress is None else partial(progress, "measuring")
-            scale = measure_scale(
-                sources.network, text, seconds=seconds / 8, progress=told
-            )
-            sources = dataclasses.replace(sources, scale=scale)
-        seconds = max(seconds - (time.monotonic() - begun), 0.0)
-        text = self._encoded(valid, encoding)
-        tuned = search(sources, text, seconds, mc_dropout, progress, least_speed)
+        try:
+            sources = self._sources(ensemble, ngram)
+            if train is not None:
+                for member in sources.members:
+                    if member.tuned is None:
+                        raise without_scale(member)
+                text = self._encoded(train, encoding)
+                told = None if progress is None else partial(progress, "measuring")
+                scale = measure_scale(
+                    sources.network, text, seconds=seconds / 8, progress=told
+                )
+                sources = dataclasses.replace(sources, scale=scale)
+            seconds = max(seconds - (time.monotonic() - begun), 0.0)
+            text = self._encoded(valid, encoding)
+            tuned = search(sources, text, seconds, mc_dropout, progress, least_speed)
+        except BaseException:  # a search that is broken off, too, takes nothing away
+            self._tuned, self._folder, self._origin = before
+            raise
         self.tuned = tuned
         return tuned
 
     def read_tuned_from(self, folder: str | os.PathLike[str]) -> None:
         """Let `tuned` be what lies in a model folder, read when it is asked for."""
-        self._tuned, self._folder = None, Path(folder)
+        # In full: by then the program may work in another folder.
+        self._tuned, self._folder = None, Path(folder).absolute()
 
-    def _write_tuned(self, folder: Path) -> None:
-        """Write the settings into a model folder, if they are of these weights."""
+    def _tuned_files(self) -> dict[str, bytes | None]:
+        """Return the settings as files of a model folder, if they are of these weights.
+
+        Those of a model that lay there before, or of weights that have gone on
+        changing, are worth nothing: they are to be removed (None).
+
+        Raises:
+            FolderError: If they lie in a model folder and are damaged.
+        """
         tuned = self._read_tuned()
-        # Settings of weights that have gone on changing are worth nothing.
-        if tuned is not None and tuned.weights_hash == weights_hash(
+        if tuned is not None and tuned.weights_hash != weights_hash(
             self._rnnlm("save")
         ):
-            write_tuned(folder, tuned, self.tokenizer)
+            tuned = None
+        return files_of(tuned, self.tokenizer)
 
     def _read_tuned(self) -> Tuned | None:
         """Return the settings, whatever weights they are of."""
@@ -220,13 +242,14 @@ class TunedEvaluation(ABC):
     def _sources(
         self, ensemble: Sequence["TunedEvaluation"], ngram: NGramModel | None
     ) -> Sources:
-        """Return what additions draw on; refuse other tokenizers."""
+        """Return what additions draw on; refuse other tokenizers, and one twice."""
         for i, other in enumerate(ensemble, 1):
             check_tokenizers(self.tokenizer, other.tokenizer, f"member {i}")
         members = tuple(
             Member(other._rnnlm("join an ensemble"), other._settings())
             for other in ensemble
         )
+        _check_different(members)
         tuned = self._settings()
         scale = tuned.scale if tuned is not None else None
         return Sources(self._rnnlm("add to"), scale, ngram, members)
@@ -249,6 +272,27 @@ def _of_other_weights() -> InputError:
         "`tune_evaluation`; single additions (`dynamic`, `cache` and so on) go with an "
         "example."
     )
+
+
+def _check_alone(given: Sequence[str]) -> None:
+    """Refuse settings beside `system`, which has its own."""
+    if given:
+        raise ConfigError(
+            "Expected `system` without settings of its parts, received also "
+            f"{', '.join(given)}. Leave them out, or leave `system` out and name all "
+            "that is to be added."
+        )
+
+
+def _check_different(members: Sequence[Member]) -> None:
+    """Refuse a model that is a member twice: experts are known by their weights."""
+    names = [member.name for member in members]
+    for number, name in enumerate(names, 1):
+        if (first := names.index(name) + 1) < number:
+            raise InputError(
+                "Expected different models in an ensemble, received one of the same "
+                f"weights twice (members {first} and {number}). Leave one of them out."
+            )
 
 
 def _check_members(sources: Sources, lines: Sequence[Line]) -> None:

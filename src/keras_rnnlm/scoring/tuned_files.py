@@ -1,8 +1,8 @@
 """The files of `Tuned` in a model folder; see `tuned`."""
 
-import hashlib
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from keras_rnnlm.data.tokenizers import Tokenizer
-from keras_rnnlm.errors import FolderError, RNNLMError
+from keras_rnnlm.errors import FolderError
 from keras_rnnlm.models.folder import json_bytes, write_file, write_manifest
 from keras_rnnlm.scoring.gradient_scale import GradientScale
 from keras_rnnlm.scoring.ngram import NGramModel
+from keras_rnnlm.scoring.stored_ngram import StoredNGram, read_checked
 from keras_rnnlm.scoring.tuned import Line, Tuned
 
 SETTINGS, SCALE, ARPA = "evaluation.json", "gradient-scale.safetensors", "ngram.arpa"
@@ -30,16 +31,49 @@ def write_tuned(folder: str | Path, tuned: Tuned, tokenizer: Tokenizer) -> None:
         tokenizer: Of the model, which names the tokens of the n-gram model.
 
     Raises:
-        FolderError: The folder cannot be written.
+        FolderError: The folder cannot be written, or a stored n-gram model is damaged.
     """
-    folder = Path(folder)
-    files = {SETTINGS: json_bytes(_described(tuned)), SCALE: None, ARPA: None}
+    put_files(folder, files_of(tuned, tokenizer))
+
+
+def files_of(tuned: Tuned | None, tokenizer: Tokenizer) -> dict[str, bytes | None]:
+    """Return the files that a model folder has of the settings.
+
+    Args:
+        tuned: The settings; None for a folder without any.
+        tokenizer: Of the model, which names the tokens of the n-gram model.
+
+    Returns:
+        Name to content; None for a file that must not be there.
+
+    Raises:
+        FolderError: A stored n-gram model is damaged.
+    """
+    files: dict[str, bytes | None] = {SETTINGS: None, SCALE: None, ARPA: None}
+    if tuned is None:
+        return files
+    files[SETTINGS] = json_bytes(_described(tuned))
     if tuned.scale is not None:
         # safetensors writes a transposed array wrongly without a word.
         named = tuned.scale.named.items()
         files[SCALE] = save({n: np.ascontiguousarray(a) for n, a in named})
-    if tuned.ngram is not None:
-        files[ARPA] = _arpa(tuned.ngram, tokenizer)
+    source = tuned.ngram_source
+    if isinstance(source, StoredNGram):
+        files[ARPA] = source.content()
+    elif source is not None:
+        files[ARPA] = _arpa(source, tokenizer)
+    return files
+
+
+def put_files(folder: str | Path, files: Mapping[str, bytes | None]) -> None:
+    """Write what `files_of` returned into a model folder and renew its manifest.
+
+    Raises:
+        FolderError: The folder cannot be written.
+    """
+    folder = Path(folder)
+    if not any(content or (folder / name).exists() for name, content in files.items()):
+        return
     try:
         for name, content in files.items():
             if content is None:
@@ -65,7 +99,8 @@ def read_tuned(folder: str | Path, tokenizer: Tokenizer) -> Tuned | None:
         None if none are stored there.
 
     Raises:
-        FolderError: They are incomplete, damaged or of another version.
+        FolderError: They are incomplete, damaged or of another version. The n-gram
+            model, which is read when it is asked for, is looked at only then.
     """
     folder = Path(folder)
     if not (folder / SETTINGS).is_file():
@@ -83,12 +118,15 @@ def read_tuned(folder: str | Path, tokenizer: Tokenizer) -> Tuned | None:
             f"'{folder / SETTINGS}' holds no settings of this version of keras-rnnlm "
             f"({error}). Run `rnnlm tune-evaluation` again."
         ) from error
+    ngram = None
+    if stored.get("ngram"):
+        ngram = StoredNGram(folder / ARPA, _hash_of(folder, ARPA), tokenizer)
     return Tuned(
         lines,
         weights_hash,
         record,
         _read_scale(folder) if stored.get("scale") else None,
-        _read_arpa(folder, tokenizer) if stored.get("ngram") else None,
+        ngram,
     )
 
 
@@ -98,7 +136,7 @@ def _described(tuned: Tuned) -> dict[str, Any]:
         "weights_hash": tuned.weights_hash,
         "lines": [line.to_dict() for line in tuned.lines],
         "scale": tuned.scale is not None,
-        "ngram": tuned.ngram is not None,
+        "ngram": tuned.ngram_source is not None,
         "record": dict(tuned.record),
     }
 
@@ -108,14 +146,6 @@ def _arpa(ngram: NGramModel, tokenizer: Tokenizer) -> bytes:
         path = Path(folder) / ARPA
         ngram.write_arpa(path, tokenizer)
         return path.read_bytes()
-
-
-def _read_arpa(folder: Path, tokenizer: Tokenizer) -> NGramModel:
-    _checked(folder, ARPA)
-    try:
-        return NGramModel.read_arpa(folder / ARPA, tokenizer)
-    except RNNLMError as error:
-        raise FolderError(f"'{folder / ARPA}' cannot be read: {error}") from error
 
 
 def _read_scale(folder: Path) -> GradientScale:
@@ -133,21 +163,14 @@ def _read_scale(folder: Path) -> GradientScale:
 def _checked(folder: Path, name: str) -> Path:
     """Return the path of a file whose hash is that of the manifest."""
     path = folder / name
-    hashes = _json(folder / "manifest.json", folder).get("sha256")
-    expected = hashes.get(name) if isinstance(hashes, dict) else None
-    try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise FolderError(
-            f"'{path}' cannot be read: {error.strerror}. Run `rnnlm tune-evaluation` "
-            "again."
-        ) from error
-    if found != expected:
-        raise FolderError(
-            f"'{path}' is damaged: its SHA-256 differs from the one in manifest.json. "
-            "Copy the folder again, or run `rnnlm tune-evaluation` again."
-        )
+    read_checked(path, _hash_of(folder, name))
     return path
+
+
+def _hash_of(folder: Path, name: str) -> Any:
+    """Return what the manifest has as a file's SHA-256; None if nothing."""
+    hashes = _json(folder / "manifest.json", folder).get("sha256")
+    return hashes.get(name) if isinstance(hashes, dict) else None
 
 
 def _json(path: Path, folder: Path) -> dict[str, Any]:

@@ -11,11 +11,17 @@ from types import MappingProxyType
 from typing import Any
 
 from keras_rnnlm import cell_registry
-from keras_rnnlm.config import Settings, default_recipe, parse_overrides
+from keras_rnnlm.config import (
+    Settings,
+    default_recipe,
+    overridden,
+    parse_overrides,
+)
 from keras_rnnlm.errors import ConfigError, nearest
 from keras_rnnlm.network_settings import OWN
 from keras_rnnlm.recipe_files import read_recipe
 from keras_rnnlm.search import rules
+from keras_rnnlm.setting_values import joined
 
 NGRAM = "ngram"
 NETWORKS = tuple(name for name in OWN if name != "rnn")
@@ -160,16 +166,16 @@ def starting_settings(
             values = {
                 k: v for k, v in values.items() if k not in ("minutes", *_BUDGETS)
             }
-        if network == "rnn":
-            values["cell"] = name
-        values |= {
+        general = {
             key: value
             for key, value in overrides.general.items()
             if _owner(key) in (None, network)
         }
-        values |= overrides.own.get(name, {})
+        given = joined(general, overrides.own.get(name, {}))
+        if network == "rnn":
+            given["cell"] = name
         try:
-            found[name] = Settings.from_dict(values)
+            found[name] = Settings.from_dict(overridden(values, given))
         except ConfigError as error:
             raise ConfigError(f"{name}: {error}") from error
     return found

@@ -7,9 +7,9 @@ from typing import Any
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.models.output_layers import SAMPLES
-from keras_rnnlm.search.sizes import count_weights
 from keras_rnnlm.setting_checks import OF_OUTPUT
 from keras_rnnlm.training.throughput import tokens_per_second
+from keras_rnnlm.training.weight_count import count_weights
 
 FULL, HALF = "float32", "mixed_bfloat16"
 _FASTER = 1.1

@@ -20,7 +20,7 @@ from keras_rnnlm.search.children import Child, shares
 from keras_rnnlm.search.space import settings_at
 from keras_rnnlm.search.tune_corpus import FOLDER
 from keras_rnnlm.search.tune_folder import FINAL, TuneFolder
-from keras_rnnlm.search.tune_plan import BEST
+from keras_rnnlm.search.tune_plan import BEST, alike
 from keras_rnnlm.training.run_folder import REPORT
 from keras_rnnlm.training.signals import SignalFlag
 
@@ -87,7 +87,7 @@ def runs_left(folder: TuneFolder) -> int:
     finals: dict[str, Settings] = {}
     for name, rival in plan.rivals.items():
         settings = plan.final_settings(rival)
-        if settings not in finals.values():
+        if not any(alike(settings.to_dict(), f.to_dict()) for f in finals.values()):
             finals[name] = settings
     places = (_place(root, name, settings) for name, settings in finals.items())
     return 1 + sum(not (place / REPORT).is_file() for place in places)
@@ -112,7 +112,7 @@ def run_finals(
     found: dict[str, Final] = {}
     for name, settings in contestants(folder, point).items():
         twin = next(
-            (f for f in found.values() if f.settings == settings.to_dict()), None
+            (f for f in found.values() if alike(f.settings, settings.to_dict())), None
         )
         if twin is not None:
             found[name] = Final(**{**asdict(twin), "name": name, "same_as": twin.name})
@@ -204,6 +204,6 @@ def _place(root: Path, name: str, settings: Settings) -> Path:
             known = json.loads(task.read_text("utf-8"))["settings"]
         except (ValueError, KeyError, TypeError) as error:
             raise FolderError(f"'{task}' is damaged ({error}). Remove it.") from error
-        if known == settings.to_dict():
+        if alike(known, settings.to_dict()):
             return run
         number += 1

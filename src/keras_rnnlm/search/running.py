@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.encoded_text import EncodedText
-from keras_rnnlm.errors import InputError, TrainingError
+from keras_rnnlm.errors import InputError, ProbabilityError, TrainingError
 from keras_rnnlm.files import file_hash
 from keras_rnnlm.language_model import LanguageModel
 from keras_rnnlm.scoring.ngram import NGramModel
@@ -110,7 +110,8 @@ def run_network(
 
     Returns:
         The record, and the losses by block of the test text for a final run. Training
-        that fails with a loss that is not a number is a record of its failure.
+        that fails with a loss that is not a number, be it in the last evaluation alone,
+        is a record of its failure.
 
     Raises:
         Interrupted: After a signal; a checkpoint is in the folder.
@@ -122,7 +123,7 @@ def run_network(
         result = train(
             given, settings, folder, resume=folder.exists(), reporter=reporter
         )
-    except TrainingError as error:
+    except (TrainingError, ProbabilityError) as error:
         return _record(task, identity, failure=str(error)), None
     if result.interrupted is not None or result.language_model is None:
         raise Interrupted(result.interrupted or 0)

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, get_args, get_type_hints
 from keras_rnnlm.config import Settings
 from keras_rnnlm.errors import ConfigError, nearest
 from keras_rnnlm.search import tune_conflicts
+from keras_rnnlm.setting_checks import cell_defaults
 from keras_rnnlm.setting_values import convert, parse_value
 
 _RESERVED = MappingProxyType(
@@ -171,7 +172,8 @@ def parse_search(
         words = text.split(":")
         numbers = not kinds or bool(kinds & {int, float})
         if len(words) in (2, 3) and numbers:
-            found[key] = _range(key, words, item, whole=bool(kinds) and int in kinds)
+            whole = int in kinds if kinds else _may_be_whole(key, words, base)
+            found[key] = _range(key, words, item, whole)
         else:
             found[key] = _choice(key, text, item)
         _check_values(key, found[key], base)
@@ -237,7 +239,7 @@ def _grid(value: int, low: float, high: float, step: int) -> Range:
     below = max(0, math.floor((value - low) / step))
     while value - below * step < 1:
         below -= 1
-    above = math.floor((high - value) / step)
+    above = max(math.floor((high - value) / step), 1 - below)  # two numbers at least
     return Range(value - below * step, value + above * step, step=step, whole=True)
 
 
@@ -274,13 +276,23 @@ def _kinds(key: str) -> set[Any]:
     return {getattr(kind, "__origin__", kind) for kind in kinds} - {type(None)}
 
 
+def _may_be_whole(key: str, words: list[str], base: Settings) -> bool:
+    """Whether a part of a table may be a whole number.
+
+    It is real where its default is, or where an end of its range has a point: 0:1 of a
+    real one would be 0 and 1 alone.
+    """
+    default = cell_defaults(base.cell).get(key.partition(".")[2])
+    return not isinstance(default, float) and not any("." in w for w in words[:2])
+
+
 def _range(key: str, words: list[str], item: str, whole: bool) -> Range:
     low, high = (_number(word, item) for word in words[:2])
     third = words[2].strip() if len(words) == 3 else ""
     log = third == "log"
     step = None if log or not third else _number(third, item)
     if not _kinds(key):
-        whole = all(float(n).is_integer() for n in (low, high, step or 0))
+        whole = whole and all(float(n).is_integer() for n in (low, high, step or 0))
     if not math.isfinite(low) or not math.isfinite(high) or low >= high:
         raise ConfigError(f"--search {item}: expected low < high.")
     if log and low <= 0:
@@ -314,6 +326,11 @@ def _choice(key: str, text: str, item: str) -> Choice:
     if key in hints:
         values = [convert(key, value, hints[key]) for value in values]
     different = list(dict.fromkeys(values))
+    if len({(isinstance(value, bool), value) for value in values}) > len(different):
+        raise ConfigError(
+            f"--search {item}: true and 1, or false and 0, count as one value. Leave "
+            "one of them out."
+        )
     if len(different) < 2:
         raise ConfigError(
             f"--search {item}: expected two values or more. To fix a setting use "

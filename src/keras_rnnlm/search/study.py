@@ -254,20 +254,22 @@ def losses_on(trials: Iterable[Record], rung: int) -> dict[int, float]:
     }
 
 
+def figures(trial: Record) -> dict[int, float]:
+    """Return the losses of a trial by rung, without those that it failed on."""
+    losses = trial.intermediate_values
+    return {rung: loss for rung, loss in losses.items() if math.isfinite(loss)}
+
+
 def by_merit(trials: Iterable[Record]) -> list[Record]:
     """Return the trials that have a figure: the highest rung first, then the loss."""
-    able = []
-    for trial in trials:
-        losses = trial.intermediate_values
-        if losses and math.isfinite(loss := losses[max(losses)]):
-            able.append((-max(losses), loss, trial.number, trial))
-    return [row[-1] for row in sorted(able, key=lambda row: row[:-1])]
+    able = [trial for trial in trials if figures(trial)]
+    return sorted(able, key=lambda t: (-max(f := figures(t)), f[max(f)], t.number))
 
 
 def best_of(trials: Iterable[Record]) -> tuple[Record, int] | None:
     """Return the trial with the lowest loss on the highest rung that any finished."""
     ranked = by_merit(trials)
-    return (ranked[0], max(ranked[0].intermediate_values)) if ranked else None
+    return (ranked[0], max(figures(ranked[0]))) if ranked else None
 
 
 def distribution(dimension: Range | Choice) -> BaseDistribution:

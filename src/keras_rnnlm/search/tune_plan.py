@@ -174,7 +174,7 @@ def check_same(stored: Mapping[str, Any], wanted: TunePlan, where: str) -> None:
     for part in ("data", "settings", "space", "rungs"):
         old, new = stored[part], asked[part]
         for key in {**old, **new}:
-            if old.get(key) != new.get(key):
+            if not alike(old.get(key), new.get(key)):
                 raise ResumeError(
                     f"The search in {where} has {part} {key}={old.get(key)}; this "
                     f"command asks for {new.get(key)}. Go on with the text and the "
@@ -186,3 +186,21 @@ def check_same(stored: Mapping[str, Any], wanted: TunePlan, where: str) -> None:
                 f"The search in {where} has {part}={stored[part]}; this command asks "
                 f"for {asked[part]}. Go on as it was begun, or begin another one."
             )
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two values of JSON are equal, true and 1 being different ones.
+
+    Word vectors that are frozen for one epoch are not frozen for good.
+    """
+    return bool(_marked(one) == _marked(other))
+
+
+def _marked(value: Any) -> Any:
+    if isinstance(value, bool):
+        return ("bool", value)
+    if isinstance(value, Mapping):
+        return {key: _marked(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_marked(each) for each in value]
+    return value

@@ -18,7 +18,7 @@ from keras_rnnlm.search.rungs import MINUTES, Rungs
 from keras_rnnlm.search.study import Study
 from keras_rnnlm.search.suggest import suggest
 from keras_rnnlm.search.tune_folder import TuneFolder
-from keras_rnnlm.search.tune_plan import DEFAULT, SUGGEST, TunePlan
+from keras_rnnlm.search.tune_plan import DEFAULT, SUGGEST, TunePlan, alike
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def other_plan(storage: str, study: str, plan: TunePlan) -> TunePlan | None:
     """
     mine = plan.to_dict()
     settled = Study(storage, study).settle(mine)
-    return None if settled == mine else TunePlan.from_dict(settled)
+    return None if alike(settled, mine) else TunePlan.from_dict(settled)
 
 
 def rivals_of(rungs: Rungs, network: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from keras_rnnlm.recipe_writing import recipe_toml
 from keras_rnnlm.search.finals import Final
 from keras_rnnlm.search.importance import busiest_rung, importances
 from keras_rnnlm.search.space import space_to_dict
-from keras_rnnlm.search.study import FAILURE, Record, facts_key
+from keras_rnnlm.search.study import FAILURE, Record, by_merit, facts_key
 from keras_rnnlm.search.trial_records import perplexity_of, state_word, states
 from keras_rnnlm.search.tune import Tuning
 from keras_rnnlm.search.tune_plan import DEFAULT
@@ -24,16 +24,10 @@ NONE = "-"
 
 
 def ranked(trials: Sequence[Record]) -> list[Record]:
-    """Return trials, the best first: by the highest rung, then by the loss on it."""
-
-    def rank(trial: Record) -> tuple[float, float, int]:
-        rungs = [r for r, v in trial.intermediate_values.items() if math.isfinite(v)]
-        if not rungs:
-            return math.inf, math.inf, trial.number
-        top = max(rungs)
-        return -top, trial.intermediate_values[top], trial.number
-
-    return sorted(trials, key=rank)
+    """Return trials, the best first; those without figures come last."""
+    able = by_merit(trials)
+    known = {trial.number for trial in able}
+    return [*able, *(trial for trial in trials if trial.number not in known)]
 
 
 def trials_csv(tuning: Tuning) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from keras_rnnlm.config import Settings
-from keras_rnnlm.errors import ConfigError, RNNLMError, TrainingError
+from keras_rnnlm.errors import ConfigError, FolderError, RNNLMError, TrainingError
 from keras_rnnlm.file_lock import try_lock
 from keras_rnnlm.files import json_bytes, write_file
 from keras_rnnlm.own_code import import_file
@@ -85,6 +85,19 @@ def main() -> None:
         worker.go()
     except RNNLMError as error:
         tell("error", kind=type(error).__name__, message=str(error))
+        sys.exit(2)
+    except OSError as error:  # a full disk, a folder that went away
+        if not error.strerror:
+            raise
+        where = "" if error.filename is None else f"{error.filename}: "
+        cure = "Mend that, then go on with --resume."
+        if not Path(task["folder"]).is_dir():
+            cure = "Begin anew with another --out."
+        message = (
+            f"The search in '{task['folder']}' cannot go on: {where}{error.strerror}. "
+            f"{cure}"
+        )
+        tell("error", kind=FolderError.__name__, message=message)
         sys.exit(2)
 
 

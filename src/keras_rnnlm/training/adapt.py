@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_rnnlm.config import Settings, parse_overrides, read_recipe
+from keras_rnnlm.config import Settings, overridden, parse_overrides, read_recipe
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.data.noising import Noising
@@ -127,7 +127,8 @@ class Base:
         mode = _mode({**own, **theirs, **given}, given, replay)
         if mode != "stream":  # a recipe for streams serves lines too
             theirs = {n: v for n, v in theirs.items() if n not in OF_STREAMS}
-        settings = Settings.from_dict({**own, **theirs, **given, "mode": mode})
+        chosen = overridden({**own, **theirs}, given)
+        settings = Settings.from_dict({**chosen, "mode": mode})
         plain = Settings.from_dict(own)
         for name in sorted(shape):
             value, known = getattr(settings, name), getattr(plain, name)
@@ -187,7 +188,7 @@ def adapt(
     base = base if isinstance(base, Base) else Base.load(base)
     adaptation = Adaptation() if adaptation is None else adaptation
     check_adaptation(base, corpus, settings, adaptation, old, old_valid)
-    check_memory(settings, corpus.vocabulary_size)
+    check_memory(settings, corpus.vocabulary_size, text=corpus.train)
     if adaptation.steers:
         optimizer = build_optimizer(
             settings, lambda kind: scaled_kind(kind, adaptation.decay)

@@ -86,11 +86,16 @@ def averaging(kind: Any, arguments: dict[str, Any], decay: float) -> Any:
 def averaged_variables(optimizer: Any) -> list[Any] | None:
     """Return the averages of the trainable variables, in their order, or None.
 
-    Those of an optimizer that averages. Before its average has begun they equal the
-    weights.
+    None of an optimizer that does not average, and of one that has not changed the
+    weights yet: what it keeps is zero until it does. From then on, until its average
+    has begun, they equal the weights.
     """
     inner = _inner(optimizer)
-    return inner._model_variables_moving_average if inner.use_ema else None
+    # Of a loss-scaling optimizer, steps that overflow are not counted by the inner one.
+    if not inner.use_ema or not int(ops.convert_to_numpy(inner.iterations)):
+        return None
+    averages: list[Any] = inner._model_variables_moving_average
+    return averages
 
 
 def begin_average(optimizer: Any) -> None:

@@ -38,7 +38,7 @@ def train_briefly(
     Raises:
         ConfigError: A network that would not fit into memory.
     """
-    check_memory(settings, corpus.vocabulary_size)
+    check_memory(settings, corpus.vocabulary_size, text=corpus.train)
     settings = settings.replace(averaging="none", average=0.0, average_start=None)
     passes = make_resegmentation(settings, corpus.train, corpus.tokenizer)
     noising = make_noising(settings, corpus)

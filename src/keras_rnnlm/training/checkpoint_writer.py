@@ -1,12 +1,15 @@
 """Writes checkpoints in the background, as often as is due."""
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
 from keras_rnnlm.errors import FolderError
+from keras_rnnlm.files import CHECKPOINT
 from keras_rnnlm.training.checkpoints import Checkpoint, write_checkpoint
+from keras_rnnlm.training.run_folder import sync_log
 
 LONGEST = 25.0
 """Seconds between checkpoints at most; the writing itself may take the rest of 30."""
@@ -46,10 +49,26 @@ class CheckpointWriter:
         last_step: The step of the newest complete checkpoint, or None.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Create a writer into a run folder; a first checkpoint is due in a second."""
-        self.last_step: int | None = None
+    def __init__(
+        self,
+        folder: Path,
+        last_step: int | None = None,
+        logged: Sequence[Path] | None = None,
+    ) -> None:
+        """Create a writer into a run folder; a first checkpoint is due in a second.
+
+        Args:
+            folder: Held by this process alone. What a process that was killed left of
+                a checkpoint half written is removed.
+            last_step: The step of the checkpoint that lies there, if any does.
+            logged: Folders of the runs whose logs the checkpoints go with; `folder` if
+                absent.
+        """
+        self.last_step = last_step
         self.folder = folder
+        self._logged = [folder] if logged is None else list(logged)
+        for left in folder.glob(f".{CHECKPOINT}.*.partial"):
+            left.unlink(missing_ok=True)
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._pending: Future[float] | None = None
         self._next = time.monotonic() + 1.0
@@ -70,6 +89,9 @@ class CheckpointWriter:
 
     def _write(self, checkpoint: Checkpoint) -> float:
         begun = time.monotonic()
+        # First: a log that is shorter than the checkpoint says cannot be gone on with.
+        for run in self._logged:
+            sync_log(run)
         write_checkpoint(self.folder, checkpoint)
         taken = time.monotonic() - begun
         self.last_step = int(checkpoint.meta["step"])
@@ -84,8 +106,14 @@ class CheckpointWriter:
         try:
             pending.result()
         except OSError as error:
-            raise FolderError(
-                f"Cannot write a checkpoint in '{self.folder}': {error.strerror}. "
+            cure = (
                 "Make room there and go on with --resume: the checkpoint before this "
                 "one is complete."
+                if self.last_step is not None
+                else "Make room there and begin again with --resume: there is no "
+                "checkpoint yet."
+            )
+            raise FolderError(
+                f"Cannot write a checkpoint in '{self.folder}': {error.strerror}. "
+                f"{cure}"
             ) from error

@@ -82,7 +82,11 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:
-    """Read the checkpoint of a run folder; None where there is no complete one."""
+    """Read the checkpoint of a run folder; None where there is no complete one.
+
+    Raises:
+        ResumeError: It is complete, but another version's.
+    """
     path = folder / CHECKPOINT
     if not path.is_file():
         return None
@@ -93,7 +97,11 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
     except (SafetensorError, OSError, ValueError, TypeError, KeyError):
         return None
     if meta.get("format") != _FORMAT:
-        return None
+        raise ResumeError(
+            f"The checkpoint in '{folder}' is of format {meta.get('format')}, this "
+            f"version reads format {_FORMAT}. Resume with the version of keras-rnnlm "
+            "that wrote it, or train anew with another --out."
+        )
     best = {n[5:]: a for n, a in arrays.items() if n.startswith("best.")}
     rest = {n: a for n, a in arrays.items() if not n.startswith("best.")}
     return Checkpoint(arrays=rest, best=best, meta=meta)

@@ -31,7 +31,7 @@ from keras_rnnlm.training.run import Run, TrainingResult, notes_of_time
 from keras_rnnlm.training.run_folder import REPORT, RunFolder
 from keras_rnnlm.training.schedules import ClockPace, StepPace
 from keras_rnnlm.training.signals import Interrupted, SignalFlag
-from keras_rnnlm.training.validation import Validator
+from keras_rnnlm.training.validation import Validator, note_of_validation
 from keras_rnnlm.training.word_vectors import StartingVectors, frozen_steps
 
 
@@ -136,7 +136,10 @@ class EnsembleRun:
                 run.compiled(own, frozen)
                 for run, own in zip(runs, batches, strict=True)
             )
-            final = MembersEvaluation(self.corpus, self.settings[0], len(runs))
+            repeated = (schedule or {}).get("protocol")
+            final = MembersEvaluation(
+                self.corpus, self.settings[0], len(runs), repeated
+            )
             pace = runs[0].pace(batches[0], schedule, final, together.network, 0.0)
             if isinstance(pace, ClockPace):
                 pace = CommonPace(pace.deadline, pace.shapes)
@@ -153,7 +156,9 @@ class EnsembleRun:
                 {**summary, "members": len(runs), "folder": str(self.folder.path)}
             )
             spent = clock() if parts is None else None
-            for note in (batches[0].note, *notes_of_time(runs[0], pace, spent)):
+            idle = note_of_validation(self.corpus.valid, self.settings[0])
+            timed = notes_of_time(runs[0], pace, spent)
+            for note in (batches[0].note, idle, *timed):
                 if note:
                     self.reporter.note(note)
             streams = [

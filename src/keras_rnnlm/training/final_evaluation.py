@@ -47,15 +47,19 @@ def protocol_of_run(corpus: Corpus, settings: Settings) -> str | None:
 class FinalEvaluation:
     """Evaluates validation and test text under the protocol of the run."""
 
-    def __init__(self, corpus: Corpus, settings: Settings) -> None:
+    def __init__(
+        self, corpus: Corpus, settings: Settings, protocol: str | None = None
+    ) -> None:
         """Remember what to evaluate and how.
 
         Args:
             corpus: Holds the texts.
             settings: Of the run.
+            protocol: What the run that it repeats was evaluated under, if it repeats
+                one; by default that of `protocol_of_run`.
         """
         self._corpus = corpus
-        self._protocol = protocol_of_run(corpus, settings)
+        self._protocol = protocol or protocol_of_run(corpus, settings)
         self._texts = {n: t for n, t in corpus.parts().items() if n != "train"}
 
     def estimated_seconds(self, network: CausalLM) -> float:

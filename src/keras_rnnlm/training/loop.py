@@ -190,6 +190,9 @@ class TrainingLoop(keras.callbacks.Callback):
         """
         self.set_learning_rate = set_learning_rate or self._tell_optimizer
         self.released_at, self.paused = self.step, False
+        self._resumed = {}  # `fit` begins with new means at this step in any case
+        if isinstance(self.pace, ClockPace):
+            self.pace.compile_anew()
         self._rate = math.nan  # to be set in any case
         if self.averaged_since is not None:
             self._begin_average()
@@ -296,7 +299,8 @@ class TrainingLoop(keras.callbacks.Callback):
             self.best_step = self.step
         self._stale = 0 if best else self._stale + 1
         self._decays += not best
-        if 0 < self.settings.patience <= self._stale and not self.complete:
+        last = self.finetuned_since is not None or not self.settings.finetune
+        if 0 < self.settings.patience <= self._stale and last and not self.complete:
             self.complete = True
             self.reporter.note(
                 f"Stopped early at step {self.step}: no better validation in "

@@ -7,6 +7,7 @@ written as one. So whenever a run is killed, all members go on from the same ste
 from pathlib import Path
 from typing import Any
 
+from keras_rnnlm.models.ensemble_folder import member_names
 from keras_rnnlm.training.checkpoint_writer import CheckpointWriter
 from keras_rnnlm.training.checkpoints import Checkpoint, read_checkpoint
 
@@ -16,7 +17,8 @@ class MembersWriter:
 
     def __init__(self, folder: Path, members: int) -> None:
         """Create a writer into the folder of the ensemble."""
-        self._writer = CheckpointWriter(folder)
+        logged = [folder / name for name in member_names(members)]
+        self._writer = CheckpointWriter(folder, logged=logged)
         self._due = False
         self._latest: dict[int, Checkpoint] = {}
         self._fresh: set[int] = set()
@@ -42,6 +44,7 @@ class MembersWriter:
         Args:
             parts: Of all members, as from `read_parts`.
         """
+        self._writer.last_step = max(part.meta["step"] for part in parts)
         for member, part in enumerate(parts):
             if part.meta["complete"]:
                 self._latest[member] = part

@@ -28,15 +28,22 @@ class MembersEvaluation(FinalEvaluation):
     each member gives both its own figures and its part of the ensemble's.
     """
 
-    def __init__(self, corpus: Corpus, settings: Settings, members: int) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        settings: Settings,
+        members: int,
+        protocol: str | None = None,
+    ) -> None:
         """Remember what to evaluate and how.
 
         Args:
             corpus: Holds the texts.
             settings: Of the first of them.
             members: How many there will be.
+            protocol: As of `FinalEvaluation`.
         """
-        super().__init__(corpus, settings)
+        super().__init__(corpus, settings, protocol)
         self._members = members
         self._scored: dict[str, list[ScoredText]] = {name: [] for name in self._texts}
 

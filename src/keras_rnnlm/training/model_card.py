@@ -27,7 +27,7 @@ def model_card(report: dict[str, Any]) -> str:
         if report.get(name):
             lines.append(_row(name, report[name]))
     lines += _system(report.get("system"))
-    lines += _vectors(report.get("vectors"), settings)
+    lines += _vectors(report)
     lines += [
         "",
         "Text it was trained on: "
@@ -60,13 +60,14 @@ def _system(system: dict[str, Any] | None) -> list[str]:
     ]
 
 
-def _vectors(vectors: dict[str, Any] | None, settings: dict[str, Any]) -> list[str]:
-    """Return a sentence on the word vectors it began with; nothing for None."""
+def _vectors(report: dict[str, Any]) -> list[str]:
+    """Return a sentence on the word vectors it began with; nothing without them."""
+    vectors, frozen = report.get("vectors"), report["settings"]["vectors_frozen"]
     if not vectors:
         return []
-    frozen = settings["vectors_frozen"]
-    then = "trained further"
-    if frozen is True:
+    then, since = "trained further", report["vectors_trained_since"]
+    # The weights that were kept may be older than the training of the vectors.
+    if frozen is True or (frozen and (since is None or report["best_step"] <= since)):
         then = "left as they were"
     elif frozen:
         then = f"trained further after {frozen:g} epochs"

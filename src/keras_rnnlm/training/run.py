@@ -33,6 +33,7 @@ from keras_rnnlm.training.building import (
     release_vectors,
     with_first_weights,
 )
+from keras_rnnlm.training.checkpoint_writer import CheckpointWriter
 from keras_rnnlm.training.checkpoints import (
     Checkpoint,
     restore,
@@ -48,7 +49,7 @@ from keras_rnnlm.training.reporter import Reporter
 from keras_rnnlm.training.run_folder import REPORT, RunFolder
 from keras_rnnlm.training.schedules import ClockPace, Knot, StepPace
 from keras_rnnlm.training.signals import Interrupted, SignalFlag
-from keras_rnnlm.training.validation import Validator
+from keras_rnnlm.training.validation import Validator, note_of_validation
 from keras_rnnlm.training.word_vectors import (
     StartingVectors,
     frozen_steps,
@@ -108,7 +109,8 @@ class Run:
         valid = self.corpus.valid
         protocol = self.settings.evaluation_protocol
         validator = None if valid is None else Validator(valid, protocol)
-        final = FinalEvaluation(self.corpus, self.settings)
+        repeated = (schedule or {}).get("protocol")
+        final = FinalEvaluation(self.corpus, self.settings, repeated)
         reserve = 0.0 if system is None else system.seconds
         pace = self.pace(batches, schedule, final, network, reserve)
         loop = TrainingLoop(
@@ -123,6 +125,7 @@ class Run:
             identity,
             environment(),
             rate_setter(network),
+            CheckpointWriter(self.folder.path, None if checkpoint is None else step),
             frozen_until=frozen_until,
             validation_seconds=self.seconds_of_validation(validator, network),
         )
@@ -134,7 +137,8 @@ class Run:
             loop.resume(checkpoint)
         self.reporter.start(self.summary(network, batches, pace, loop.step))
         begun = clock() if checkpoint is None else None
-        for note in (batches.note, *notes_of_time(self, pace, begun)):
+        idle = note_of_validation(valid, self.settings)
+        for note in (batches.note, idle, *notes_of_time(self, pace, begun)):
             if note:
                 self.reporter.note(note)
         loop.paused = step == frozen_until

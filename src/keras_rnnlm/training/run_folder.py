@@ -80,6 +80,9 @@ class RunFolder:
 
         The last thing that a run does is to remove its checkpoint: whatever is there
         beside one may not be all.
+
+        Raises:
+            FolderError: It is damaged, or the report of something else.
         """
         path = self.path / REPORT
         if not path.is_file() or (self.path / CHECKPOINT).exists():
@@ -88,13 +91,27 @@ class RunFolder:
             found = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise FolderError(f"'{path}' is damaged: {error}.") from error
-        return found if isinstance(found, dict) else None
+        if not isinstance(found, dict) or not {"identity", "settings"} <= set(found):
+            raise FolderError(
+                f"'{path}' is not the report of a training run, which --resume goes on "
+                "with. Give the folder of the run with --out, or a new one without "
+                "--resume."
+            )
+        return found
 
     def close(self) -> None:
         """Let the next writer in."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+def sync_log(folder: Path) -> None:
+    """Wait until the log of a run, if it has one, is on the disk; raises OSError."""
+    path = folder / LOG
+    if path.exists():
+        with path.open("ab") as stream:
+            os.fsync(stream.fileno())
 
 
 def refuse_existing(path: Path) -> None:

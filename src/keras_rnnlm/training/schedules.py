@@ -142,7 +142,7 @@ class ClockPace:
     Times are seconds of running time, as summed over resumes. A new knot bends the
     line of progress so that, at the speed measured lately, it meets 1 at the deadline.
     Speed is that of steps which do not compile: the first one does, and with batches of
-    several shapes as many others as there are more shapes.
+    several shapes as many others as there are more shapes. See `compile_anew`.
     """
 
     def __init__(
@@ -172,6 +172,10 @@ class ClockPace:
         """Leave out time that was not spent on steps, such as a validation."""
         self._pauses += seconds
         self._idle += seconds
+
+    def compile_anew(self) -> None:
+        """Expect each shape to compile once more: another program takes the steps."""
+        self._compilations = self.shapes
 
     def observe(self, step: int, now: float, reserved: float = 0.0) -> None:
         """Learn that `step` steps are done at `now`; bend the line if it is time.

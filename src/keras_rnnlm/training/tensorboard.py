@@ -35,6 +35,9 @@ _MOST_NATS = 700.0
 class EventWriter:
     """One event file in a folder.
 
+    Attributes:
+        closed: Whether `close` was called: nothing can be added any more.
+
     Raises:
         ConfigError: The package `tensorboard` is not installed.
         FolderError: The folder cannot be written.
@@ -52,7 +55,7 @@ class EventWriter:
                 "'keras-rnnlm[tensorboard]'."
             ) from error
         self._event, self._log, self._summary = Event, SessionLog, Summary
-        self._closed = False
+        self.closed = False
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
             self._writer = EventFileWriter(str(folder), flush_secs=_FLUSH)
@@ -87,8 +90,8 @@ class EventWriter:
 
     def close(self) -> None:
         """Write what is still held back, and close the file; once is enough."""
-        if not self._closed:
-            self._closed = True
+        if not self.closed:
+            self.closed = True
             self._writer.close()
 
 
@@ -189,7 +192,13 @@ class TensorBoard(keras.callbacks.Callback):
         super().__init__()
         if every < 1:
             raise ConfigError(f"Expected every to be 1 or more, received {every}.")
-        self._writer, self._every, self._step = EventWriter(folder), every, 0
+        self._folder, self._every, self._step = folder, every, 0
+        self._writer = EventWriter(folder)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Begin another file for a further `fit`; steps are counted on."""
+        if self._writer.closed:
+            self._writer = EventWriter(self._folder)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Write the mean of the epoch so far, if it is time."""

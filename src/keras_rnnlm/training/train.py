@@ -72,7 +72,7 @@ def train(
     if settings.protocol is not None:
         parse_protocol(settings.protocol)
     check_resegmentation(settings, corpus.tokenizer)
-    check_memory(settings, corpus.vocabulary_size)
+    check_memory(settings, corpus.vocabulary_size, text=corpus.train)
     optimizer = build_optimizer(settings)
     identity = run_identity(corpus, settings, schedule)
 
@@ -157,6 +157,11 @@ def schedule_of(report: dict[str, Any]) -> tuple[Settings, dict[str, Any]]:
         raise ResumeError(
             f"The report holds no schedule to repeat ({error} is missing)."
         ) from error
+    # A run that had to end at a time may have read long texts in lanes.
+    figures = [report[part] for part in ("valid", "test") if report.get(part)]
+    protocols = {each["protocol"] for each in figures}
+    if len(protocols) == 1:
+        schedule = {**schedule, "protocol": protocols.pop()}
     return settings, schedule
 
 

@@ -79,7 +79,7 @@ def train_members(
     reporter = SilentReporter() if reporter is None else reporter
     check_settings(settings, members)
     check_resegmentation(settings, corpus.tokenizer)
-    check_memory(settings, corpus.vocabulary_size, members)
+    check_memory(settings, corpus.vocabulary_size, members, text=corpus.train)
     each = [settings.replace(seed=settings.seed + i) for i in range(members)]
     identities = [
         {**run_identity(corpus, own, schedule), "member": i, "members": members}

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from keras_rnnlm.config import Settings
 from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.scoring.protocols import Protocol, parse_protocol, segments
@@ -44,9 +46,8 @@ class Validator:
         short = chosen.name in ("sentence", "window")
         starts, stops = segments(text, chosen if short else lanes)
         if short:  # whole ones, evenly spread over the text
-            room = int(np.searchsorted(np.cumsum(stops - starts), MOST_TOKENS)) + 1
-            spread = np.linspace(0, len(starts) - 1, min(room, len(starts)))
-            starts, stops = starts[spread.astype(int)], stops[spread.astype(int)]
+            places = _spread(stops - starts)
+            starts, stops = starts[places], stops[places]
         lengths = stops - starts
         total = int(lengths.sum())
         if total > MOST_TOKENS:
@@ -62,3 +63,41 @@ class Validator:
         """Score the network's current weights."""
         scores = score_segments(network, self._ids, self._starts, self._stops)
         return Estimate(float(np.mean(scores.nats, dtype=np.float64)))
+
+
+def _spread(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return places of segments, evenly spread, that have `MOST_TOKENS` at most.
+
+    As few as `LANES` long ones may have more. Others need not be cut: the last token of
+    a line is its end, and without line ends the estimate would be of another text.
+
+    Args:
+        lengths: (segments,) targets of each.
+    """
+    number = len(lengths)
+    places = np.arange(number, dtype=np.int64)
+    while number > LANES and (total := int(lengths[places].sum())) > MOST_TOKENS:
+        number = max(LANES, number * MOST_TOKENS // total)
+        places = np.linspace(0, len(lengths) - 1, number).astype(np.int64)
+    return places
+
+
+def note_of_validation(text: EncodedText | None, settings: Settings) -> str:
+    """Return what a user should know of a run without validation text, or "".
+
+    Args:
+        text: The validation text; None without one.
+        settings: Of the run.
+    """
+    asked = {
+        f"patience={settings.patience}": settings.patience > 0,
+        "schedule=plateau": settings.schedule == "plateau",
+        "averaging=nt_asgd": settings.averaging_kind == "nt_asgd",
+    }
+    idle = [name for name, given in asked.items() if given]
+    if text is not None or not idle:
+        return ""
+    return (
+        f"There is no validation text, by which {' and '.join(idle)} would go: nothing "
+        "comes of it. Give --valid or --split."
+    )

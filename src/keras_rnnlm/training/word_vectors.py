@@ -56,7 +56,8 @@ def read_starting_vectors(
         case=settings.vectors_case,
         normalize=settings.vectors_normalize,
     )
-    check_memory(settings, corpus.vocabulary_size, members, known.width)
+    size = corpus.vocabulary_size
+    check_memory(settings, size, members, known.width, corpus.train)
     counts = token_counts(corpus.train.ids, corpus.vocabulary_size)
     coverage = coverage_of(known, corpus.tokenizer, counts)
     reporter.note(coverage.sentence())

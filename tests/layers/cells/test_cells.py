@@ -1,5 +1,6 @@
 """Every cell against its paper's equations in float64, forward and backward."""
 
+import tracemalloc
 from typing import Any
 
 import keras
@@ -311,10 +312,12 @@ def test_loop_is_the_best_for_the_cell() -> None:
     ("name", "options", "says"),
     [
         ("sru", {"highway_bias": "low"}, "takes a number; received 'low'"),
+        ("sru", {"highway_bias": 1000.0}, "takes at most 80"),
         ("lru", {"fastest": None}, "takes a number; received None"),
         ("mlstm", {"norm": 2}, "takes one of True, False; received 2"),
         ("mogrifier_lstm", {"round": 2}, "no setting 'round'. Did you mean 'rounds'"),
         ("mogrifier_lstm", {"rounds": -1}, "whole number of at least 0"),
+        ("mogrifier_lstm", {"rounds": 101}, "at least 0 and at most 100; received 101"),
         (
             "rlstm",
             {"rounds": -1},
@@ -339,6 +342,21 @@ def test_heads_divide_the_units() -> None:
         CellLayer("mlstm", UNITS).build((None, None, INPUTS))
     with pytest.raises(ConfigError, match="divisor of units=4, received 3"):
         CellLayer("mlstm", UNITS, {"heads": 3}).build((None, None, INPUTS))
+
+
+def test_first_biases_of_slstm_are_made_when_they_are_drawn() -> None:
+    """Declaring weights is how a model folder's size is known before it is built."""
+    many = cell_registry.make("slstm", {"heads": 10**6})
+    tracemalloc.start()
+    try:
+        many.weights(8, 10**6)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 10**6  # bytes
+    bias = cell_registry.make("slstm", {"heads": 2}).weights(3, UNITS)["bias"]
+    drawn = bias.initial(np.random.default_rng(0), bias.shape)
+    np.testing.assert_array_equal(drawn, [0, 0, 0, 0, 1, 1, 0, 0] * 2)
 
 
 def test_widths_in_any_ratio() -> None:

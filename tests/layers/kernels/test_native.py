@@ -204,7 +204,7 @@ def test_sanitizers_find_nothing(source: str, sanitizer: str, tmp_path: Path) ->
     best = build.TARGETS[build.best_target()]
     subprocess.run(
         [
-            build.compiler(),
+            *build.compiler(),
             "-std=c++17",
             "-O1",
             "-g",
@@ -244,13 +244,29 @@ class TestBuild:
         before = path.stat().st_mtime_ns
         assert build.build("portable", include) == path
         assert path.stat().st_mtime_ns == before
-        assert build._key("g++", include, ("-O3",)) != build._key(
-            "g++", include, ("-O2",)
-        )
+        keys = [build._key(("g++",), include, (o,)) for o in ("-O3", "-O2")]
+        assert keys[0] != keys[1]
 
     def test_without_a_compiler(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CXX", "no-such-compiler")
         with pytest.raises(build.BuildError, match="no-such-compiler"):
+            build.compiler()
+
+    def test_a_command_with_arguments(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        for name in ("wrapper", "a compiler"):
+            (tmp_path / name).write_text("#!/bin/sh\n")
+            (tmp_path / name).chmod(0o755)
+        whole, wrapper = str(tmp_path / "a compiler"), str(tmp_path / "wrapper")
+        monkeypatch.setenv("CXX", whole)
+        assert build.compiler() == (whole,)
+        monkeypatch.setenv("CXX", f"{wrapper} g++ '-D A'")
+        assert build.compiler() == (wrapper, "g++", "-D A")
+        keys = [build._key((wrapper, *more), "/nowhere", ()) for more in ((), ("g++",))]
+        assert keys[0] != keys[1]
+        monkeypatch.setenv("CXX", f"{wrapper} 'g++")
+        with pytest.raises(build.BuildError, match=r"no C\+\+ compiler"):
             build.compiler()
 
     def test_a_failing_compiler_is_quoted(
@@ -318,3 +334,24 @@ def test_what_the_kernels_do_not_serve(cell: cells.Cell, dtype: str) -> None:
     from keras_rnnlm.layers.kernels import native_recurrence
 
     assert not native_recurrence.serves(cell, dtype)
+
+
+def test_arrays_divided_among_devices_are_left_to_xla(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    only_on("jax")
+    import keras
+
+    from keras_rnnlm.layers.kernels import dispatch, native_product, softmax
+    from keras_rnnlm.layers.kernels.native import library
+
+    def choices() -> tuple[str, str, bool]:
+        loop = dispatch.choose(cells.LSTMCell(*GATED), "float32", False, False)
+        return loop, softmax.choose("float32"), native_product.serves("bfloat16")
+
+    # As on a processor that has them all; nothing is compiled or called.
+    monkeypatch.setattr(library, "target", lambda: "avx512")
+    monkeypatch.setattr(native_product, "processor_flags", lambda: {"avx512_bf16"})
+    assert choices() == ("native", "native", True)
+    monkeypatch.setattr(keras.distribution, "distribution", lambda: "some devices")
+    assert choices() == ("jax-scan", "chunks", False)

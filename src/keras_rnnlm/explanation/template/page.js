@@ -219,7 +219,7 @@
         el("td", { class: "number" }, probability(other.probability)),
         el("td", { class: "bar" }, el("i", { style: `width: ${100 * other.probability}%` })));
     });
-    const within = token.rank <= token.alternatives.length;
+    const within = token.alternatives.some((other) => other.token === token.token);
     if (!within) {
       rows.push(el("tr", { class: "came" },
         el("td", null, el("span", { class: "quoted" }, visible(token.token))),

@@ -219,10 +219,14 @@ def check_number(cell: str, name: str, value: Any) -> None:
         )
 
 
-def check_count(cell: str, name: str, value: Any, least: int = 1) -> None:
-    """Raise `ConfigError` unless a cell's setting is a whole number, large enough."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+def check_count(
+    cell: str, name: str, value: Any, least: int = 1, most: float = float("inf")
+) -> None:
+    """Raise `ConfigError` unless a cell's setting is a whole number in a range."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or not least <= value <= most:
+        bound = "" if most == float("inf") else f" and at most {most:g}"
         raise ConfigError(
             f"Setting '{name}' of the cell {cell} takes a whole number of at least "
-            f"{least}; received {value!r}."
+            f"{least}{bound}; received {value!r}."
         )

@@ -17,6 +17,8 @@ from keras_rnnlm.layers.cells.base import Array, Weight, Weights, check_count
 from keras_rnnlm.layers.cells.weights import matrix
 from keras_rnnlm.layers.kernels.products import accumulator
 
+MOST_ROUNDS = 100
+
 
 @dataclass(frozen=True)
 class Mogrifier:
@@ -24,7 +26,7 @@ class Mogrifier:
 
     Args:
         cell: the cell's name, for errors.
-        rounds: number of rounds.
+        rounds: number of rounds, up to 100.
         rank: Q^i and R^i are products of two matrices with this many columns and rows;
             whole matrices if None.
     """
@@ -35,7 +37,8 @@ class Mogrifier:
 
     def check(self) -> None:
         """Raise `ConfigError` unless the settings are numbers that they may be."""
-        check_count(self.cell, "rounds", self.rounds, least=0)
+        # Each has weights of its own: a model folder must not ask for any number.
+        check_count(self.cell, "rounds", self.rounds, least=0, most=MOST_ROUNDS)
         if self.rank is not None:
             check_count(self.cell, "rank", self.rank)
 

@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers.cells.base import (
@@ -15,7 +18,7 @@ from keras_rnnlm.layers.cells.base import (
     check_choice,
     check_count,
 )
-from keras_rnnlm.layers.cells.weights import blocks, matrix, orthogonal, vector
+from keras_rnnlm.layers.cells.weights import matrix, orthogonal, vector
 from keras_rnnlm.layers.observed import gate
 
 
@@ -58,7 +61,7 @@ class SLSTM(Cell):
             "recurrent_kernel": Weight(
                 (self.heads, size, 4 * size), orthogonal(4), inside=True, dropped=True
             ),
-            "bias": vector(4 * units, blocks(*[0.0, 0.0, 1.0, 0.0] * self.heads)),
+            "bias": vector(4 * units, self._first_bias),
         }
 
     def state_shapes(self, inputs: int, units: int) -> tuple[tuple[int, ...], ...]:
@@ -87,6 +90,13 @@ class SLSTM(Cell):
         units = gates.shape[-1] // 4
         parts = ops.reshape(gates, (-1, self.heads, 4, units // self.heads))
         return [ops.reshape(parts[:, :, k], (-1, units)) for k in range(4)]
+
+    def _first_bias(
+        self, generator: np.random.Generator, shape: tuple[int, ...]
+    ) -> NDArray[Any]:
+        """One for the forget gates, zero for the others, head by head."""
+        size = shape[0] // (4 * self.heads)
+        return np.tile(np.repeat([0.0, 0.0, 1.0, 0.0], size), self.heads)
 
 
 def log_forget(kind: str, f: Array) -> Array:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from keras import ops
 
+from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers.cells.base import (
     Array,
     Cell,
@@ -17,6 +18,9 @@ from keras_rnnlm.layers.cells.base import (
 from keras_rnnlm.layers.cells.weights import dropped, glorot, matrix, uniform, vector
 from keras_rnnlm.layers.kernels.products import product
 from keras_rnnlm.layers.observed import gate
+
+MOST_BIAS = 80.0
+"""Its exponential is well within float32."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class SRU(Cell):
     scales it. Where input and output differ in width, x in the last line is W_x x.
 
     Args:
-        highway_bias: first value of b_r.
+        highway_bias: first value of b_r, up to 80.
     """
 
     highway_bias: float = 0.0
@@ -43,6 +47,11 @@ class SRU(Cell):
     def __post_init__(self) -> None:
         """Check the setting."""
         check_number("sru", "highway_bias", self.highway_bias)
+        if self.highway_bias > MOST_BIAS:
+            raise ConfigError(
+                f"Setting 'highway_bias' of the cell sru takes at most {MOST_BIAS:g}, "
+                f"since alpha grows with its exponential; received {self.highway_bias}."
+            )
 
     def weights(self, inputs: int, units: int) -> Mapping[str, Weight]:
         """Parts in the order W, W_f, W_r; W_x is a matrix of its own."""

@@ -24,9 +24,10 @@ Array = Any
 def choose(cell: KerasCell, dtype: str, unroll: bool, masked: bool) -> str:
     """The name of the kernel for a cell whose products have operands of `dtype`.
 
-    On JAX "native" (C++) for what it serves on a CPU, else "jax-scan"; on TensorFlow
-    "tensorflow-loop"; on PyTorch "torch-fused" for what PyTorch has, without a mask;
-    "ops-loop" elsewhere and wherever the steps are to be written out one after another.
+    On JAX "native" (C++) for what it serves on a CPU, where it can be called, else
+    "jax-scan"; on TensorFlow "tensorflow-loop"; on PyTorch "torch-fused" for what
+    PyTorch has, without a mask; "ops-loop" elsewhere and wherever the steps are to be
+    written out one after another.
     """
     if unroll:
         return "ops-loop"

@@ -19,6 +19,7 @@ def serves(dtype: Any) -> bool:
     return (
         jnp.dtype(dtype) == jnp.bfloat16
         and "avx512_bf16" in processor_flags()
+        and library.available()
         and library.target() == "avx512"
     )
 

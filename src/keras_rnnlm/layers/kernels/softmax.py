@@ -115,13 +115,11 @@ class Softmax:
 def choose(dtype: str) -> str:
     """Return what computes softmaxes whose products have operands of `dtype`.
 
-    "native" (C++) on JAX's CPU backend in float32 and bfloat16, where it could be
-    compiled; else "chunks", the backend's own operations.
+    "native" (C++) on JAX's CPU backend in float32 and bfloat16, where it can be
+    called; else "chunks", the backend's own operations.
     """
     if keras.backend.backend() != "jax" or dtype not in ("float32", "bfloat16"):
         return "chunks"
-    if keras.distribution.distribution() is not None:
-        return "chunks"  # XLA divides its own operations among devices
     from keras_rnnlm.layers.kernels.native import library
 
     return "native" if library.available() else "chunks"

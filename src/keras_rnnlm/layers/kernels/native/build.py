@@ -10,11 +10,13 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -65,8 +67,13 @@ def best_target() -> str:
     return "avx2" if {"avx2", "fma"} <= flags else "portable"
 
 
-def compiler() -> str:
-    """Return the path of the C++ compiler: `$CXX`, or the first one found.
+def compiler() -> tuple[str, ...]:
+    """Return the command of the C++ compiler: `$CXX`, or the first one found.
+
+    `$CXX` is the name or path of a program, or one with arguments: `ccache g++`.
+
+    Returns:
+        The program's path, and its arguments if there are any.
 
     Raises:
         BuildError: There is none.
@@ -74,7 +81,11 @@ def compiler() -> str:
     chosen = os.environ.get("CXX")
     for name in (chosen,) if chosen else COMPILERS:
         if path := shutil.which(name):
-            return path
+            return (path,)
+    with suppress(ValueError):  # no word, or a quote that is not closed
+        program, *arguments = shlex.split(chosen or "")
+        if path := shutil.which(program):
+            return path, *arguments
     raise BuildError(f"no C++ compiler ({chosen or ', '.join(COMPILERS)}) was found")
 
 
@@ -92,10 +103,10 @@ def build(
     Raises:
         BuildError: There is no compiler, or it failed.
     """
-    program = compiler()
+    command = compiler()
     options = (*OPTIONS, *TARGETS[target], *extra)
     folder = cache_folder() / "native" if folder is None else folder
-    path = folder / f"kernels-{target}-{_key(program, include, options)}.so"
+    path = folder / f"kernels-{target}-{_key(command, include, options)}.so"
     if path.exists():
         return path
     try:
@@ -108,32 +119,34 @@ def build(
                     "Compiling the CPU kernels for this processor, once: about a "
                     "quarter of a minute."
                 )
-                _make(path, program, ("-I", include, *options))
+                _make(path, command, ("-I", include, *options))
     except OSError as error:
         raise BuildError(f"the library cannot be written: {error}") from error
     return path
 
 
-def _make(path: Path, program: str, options: tuple[str, ...]) -> None:
+def _make(path: Path, command: tuple[str, ...], options: tuple[str, ...]) -> None:
     """Compile all sources side by side, link them, move the library to its place."""
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch, ThreadPool() as pool:
         jobs = [(source, scratch) for source in sorted(SOURCES.glob("*.cc"))]
-        pool.map(partial(_compile, program, options), jobs)
+        pool.map(partial(_compile, command, options), jobs)
         made = Path(scratch, path.name)
         objects = map(str, sorted(Path(scratch).glob("*.o")))
-        _run(program, *options, "-shared", *objects, "-o", str(made))
+        _run(*command, *options, "-shared", *objects, "-o", str(made))
         os.replace(made, path)
 
 
-def _compile(program: str, options: tuple[str, ...], job: tuple[Path, str]) -> None:
+def _compile(
+    command: tuple[str, ...], options: tuple[str, ...], job: tuple[Path, str]
+) -> None:
     source, folder = job
     to = Path(folder, f"{source.stem}.o")
-    _run(program, *options, "-c", str(source), "-o", str(to))
+    _run(*command, *options, "-c", str(source), "-o", str(to))
 
 
-def _run(program: str, *arguments: str) -> None:
+def _run(*command: str) -> None:
     result = subprocess.run(
-        [program, *arguments],
+        command,
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -141,12 +154,12 @@ def _run(program: str, *arguments: str) -> None:
     )
     if result.returncode != 0:
         raise BuildError(
-            f"{program} failed with exit code {result.returncode}: "
+            f"{command[0]} failed with exit code {result.returncode}: "
             f"{_first_error(result.stderr)}"
         )
 
 
-def _key(program: str, include: str, options: tuple[str, ...]) -> str:
+def _key(command: tuple[str, ...], include: str, options: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
 
     def add(*parts: str) -> None:
@@ -154,9 +167,9 @@ def _key(program: str, include: str, options: tuple[str, ...]) -> str:
             digest.update(part.encode() + b"\0")
 
     version = subprocess.run(
-        [program, "--version"], capture_output=True, text=True, check=False
+        [*command, "--version"], capture_output=True, text=True, check=False
     ).stdout
-    add(version, platform.machine(), *sorted(processor_flags()), *options)
+    add(version, *command[1:], platform.machine(), *sorted(processor_flags()), *options)
     headers = sorted(Path(include, "xla", "ffi", "api").glob("*.h"))
     for file in (*sorted(SOURCES.glob("*.cc")), *sorted(SOURCES.glob("*.h")), *headers):
         add(file.name, file.read_text(encoding="utf-8"))

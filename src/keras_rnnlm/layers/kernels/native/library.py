@@ -12,6 +12,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import keras
+
 from keras_rnnlm.errors import ConfigError, RNNLMError
 from keras_rnnlm.layers.kernels.native.build import (
     TARGETS,
@@ -40,8 +42,12 @@ _libraries: dict[str, ctypes.CDLL] = {}
 
 
 def available() -> bool:
-    """Whether the kernels can be called, compiling them if they are not yet."""
-    return target() is not None
+    """Whether JAX can call the kernels, compiling them if they are not yet.
+
+    They know whole arrays: where `keras.distribution` divides these among devices, XLA
+    would gather them for each call, while it divides its own operations.
+    """
+    return keras.distribution.distribution() is None and target() is not None
 
 
 def target() -> str | None:

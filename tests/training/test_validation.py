@@ -1,0 +1,54 @@
+"""Which tokens of a validation text the quick validation scores."""
+
+import numpy as np
+import pytest
+
+from keras_rnnlm.config import Settings
+from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.training import validation
+from keras_rnnlm.training.validation import Validator, note_of_validation
+
+
+@pytest.mark.once
+def test_lines_of_a_long_text_keep_their_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "MOST_TOKENS", 500)
+    corpus = Corpus.from_texts(
+        ["a b c d e"], valid=["a b c d e"] * 200, tokenizer="word"
+    )
+    text = corpus.valid
+    assert text is not None
+    validator = Validator(text, "sentence")
+    starts, stops = validator._starts, validator._stops
+    assert 450 <= (stops - starts).sum() <= 500
+    assert (text.ids[stops - 1] == corpus.tokenizer.eos_id).all()
+    assert (stops - starts == 6).all()
+    # From the first line to the last.
+    assert (starts[0], stops[-1]) == (text.starts[0], text.stops[0])
+
+
+@pytest.mark.once
+def test_a_few_long_lines_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "MOST_TOKENS", 500)
+    corpus = Corpus.from_texts(
+        ["a b c d e"], valid=["a", "b " * 2000, "c"], tokenizer="word"
+    )
+    assert corpus.valid is not None
+    validator = Validator(corpus.valid, "sentence")
+    lengths = validator._stops - validator._starts
+    assert len(lengths) == 3
+    assert (lengths >= 1).all()
+    assert 490 <= np.sum(lengths) <= 502
+
+
+@pytest.mark.once
+def test_what_goes_by_validation_says_that_there_is_none() -> None:
+    corpus = Corpus.from_texts(["a b", "b c"], valid=["a c"], tokenizer="word")
+    some = Settings(patience=3, schedule="plateau")
+    assert "by which patience=3 and schedule=plateau would go" in note_of_validation(
+        None, some
+    )
+    assert "averaging=nt_asgd" in note_of_validation(
+        None, Settings(averaging="nt_asgd")
+    )
+    assert note_of_validation(None, Settings()) == ""
+    assert note_of_validation(corpus.valid, some) == ""
