@@ -9,6 +9,10 @@ PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder
 
 SETUP = scripts/environment.sh $(PYTHON)
 WATCHED = pyproject.toml constraints.txt scripts/environment.sh
+# Tests compile many small programs and run each a few times: XLA need not try hard. Those
+# of test-slow run programs as users have them.
+QUICK_JAX = JAX_DISABLE_MOST_OPTIMIZATIONS=1
+QUICK_XLA = XLA_FLAGS=--xla_backend_optimization_level=0
 # What must hold on every backend.
 PORTABLE = tests/layers tests/models tests/training tests/scoring tests/generation
 
@@ -17,7 +21,7 @@ PORTABLE = tests/layers tests/models tests/training tests/scoring tests/generati
 
 help:
 	@echo "make demo              train a small language model in two minutes and look at it"
-	@echo "make test              the tests on the default backend (JAX), in six minutes"
+	@echo "make test              the tests on the default backend (JAX), in six to seven minutes"
 	@echo "make test-slow         those that take long: kills, sanitizers, the wheel"
 	@echo "make test-benchmarks   the tests of rnnlm bench and of benchmarks/"
 	@echo "make test-backends     the tests that concern TensorFlow and PyTorch too"
@@ -39,7 +43,7 @@ demo: $(VENV)/ready
 	@$(VENV)/bin/rnnlm demo $(ARGS)
 
 test: $(VENV)/ready-dev
-	@KERAS_BACKEND=jax $(VENV)/bin/python -m pytest $(PARALLEL) -m "not backends and not benchmarks and not slow" $(ARGS)
+	@$(QUICK_JAX) KERAS_BACKEND=jax $(VENV)/bin/python -m pytest $(PARALLEL) -m "not backends and not benchmarks and not slow" $(ARGS)
 
 test-slow: $(VENV)/ready-dev
 	@KERAS_BACKEND=jax $(VENV)/bin/python -m pytest $(PARALLEL) -m "slow and not backends and not benchmarks" $(ARGS)
@@ -49,7 +53,7 @@ test-benchmarks: $(VENV)/ready-dev
 
 test-backends: $(BACKENDS_VENV)/ready
 	@OMP_NUM_THREADS=1 KERAS_BACKEND=jax $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m backends $(ARGS)
-	@KERAS_BACKEND=tensorflow $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m "not backends and not slow and not once" $(PORTABLE) $(ARGS)
+	@$(QUICK_XLA) KERAS_BACKEND=tensorflow $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m "not backends and not slow and not once" $(PORTABLE) $(ARGS)
 	@OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m "not backends and not slow and not once" $(PORTABLE) $(ARGS)
 
 check: $(VENV)/ready-dev

@@ -84,7 +84,7 @@ class Settings:
         cell_arguments: Settings of the cell, a table such as `{rounds = 4}`; one of
             them alone is `cell_arguments.rounds`.
         units: Width of each layer; of the word vectors too unless `network` is `rnn`.
-        layers: Number of layers.
+        layers: Number of layers, up to 1000.
         embedding: Width of the word vectors; `units` when absent.
         projection: Width of a linear layer before the output; none when absent.
         connections: Of the recurrent layers: `none`, `residual` (a layer as wide as its
@@ -266,7 +266,6 @@ class Settings:
                 check_choice(name, getattr(self, name), choices)
         for name in (
             "units",
-            "layers",
             "batch_size",
             "steps",
             "epochs",
@@ -274,6 +273,7 @@ class Settings:
             "cycles",
         ):
             check_least(name, getattr(self, name), 1)
+        check_range("layers", self.layers, 1, 1000)
         for name in (
             "embedding",
             "projection",

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,33 @@ def test_word_vectors_are_for_words(
         assert asked["corpus"].tokenizer.kind == kind
     settings_of(asked, english_file, *vectors)
     assert asked["corpus"].notes[0].startswith("Words, because word vectors are given")
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [
+        *((verb, "--set vectors=some.vec") for verb in ("suggest", "tune", "compare")),
+        *((verb, "--recipe own.toml") for verb in ("tune", "compare")),
+    ],
+)
+def test_word_vectors_are_for_words_wherever_texts_are_read(
+    verb: str,
+    words: str,
+    english_file: Path,
+    inside: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("own.toml").write_text("vectors = 'some.vec'\n")
+    asked: list[bool] = []
+
+    def read(options: Any, split: Any, seed: int, vectors: bool = False) -> None:
+        asked.append(vectors)
+        raise InputError("That is enough.")
+
+    monkeypatch.setattr(import_module(f"keras_rnnlm.cli.{verb}"), "read_corpus", read)
+    for options in (words.split(), []):
+        assert run([verb, str(english_file), "--minutes", "60", *options]) == 2
+    assert asked == [True, False]
 
 
 def test_the_clock_starts_with_the_process(

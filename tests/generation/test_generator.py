@@ -93,6 +93,11 @@ def bytes_(folder: Path, chinese_text: str) -> Tokenizer:
 
 
 @pytest.fixture(scope="module")
+def english_bytes(folder: Path, english_text: str) -> Tokenizer:
+    return a_tokenizer(folder, english_text, "bpe", vocabulary_size=400)
+
+
+@pytest.fixture(scope="module")
 def network(words: Tokenizer) -> RNNLM:
     """A network whose untrained predictions differ enough to be told apart."""
     network = RNNLM(words.vocabulary_size, units=12, layers=2, seed=1)
@@ -288,25 +293,37 @@ def test_pieces_bring_the_space_that_ends_a_prompt(bytes_: Tokenizer) -> None:
 
 
 def test_the_first_piece_begins_a_word_where_a_space_was_the_last(
-    bytes_: Tokenizer,
+    english_bytes: Tokenizer,
 ) -> None:
     """Else it would be shown as "the s" and read as "thes"."""
-    network = a_script(bytes_, "s old", "the")
-    tokens = len(bytes_.encode("s old", final=False))
-    (text,) = generate(network, bytes_, "the", tokens=tokens, temperature=0)
+    network = a_script(english_bytes, "s old", "the")
+    tokens = len(english_bytes.encode("s old", final=False))
+    (text,) = generate(network, english_bytes, "the", tokens=tokens, temperature=0)
     assert text == "s old"
-    (text,) = generate(network, bytes_, "the ", tokens=tokens, temperature=0)
+    (text,) = generate(network, english_bytes, "the ", tokens=tokens, temperature=0)
     assert not text.startswith("s") and text.endswith(" old")
 
 
-def test_which_pieces_go_on_with_a_word(bytes_: Tokenizer, words: Tokenizer) -> None:
-    first, spaced = (int(bytes_.encode(text, final=False)[0]) for text in ("s", " old"))
-    excluded = going_on(bytes_, "the ")
+def test_which_pieces_go_on_with_a_word(
+    english_bytes: Tokenizer, words: Tokenizer
+) -> None:
+    first, spaced = (
+        int(english_bytes.encode(text, final=False)[0]) for text in ("s", " old")
+    )
+    excluded = going_on(english_bytes, "the ")
     assert first in excluded
-    assert spaced not in excluded and bytes_.eos_id not in excluded
+    assert spaced not in excluded and english_bytes.eos_id not in excluded
     for prompt in ("", " ", "the", "the  ", "the\n ", "the\n"):
-        assert going_on(bytes_, prompt) == ()
+        assert going_on(english_bytes, prompt) == ()
     assert going_on(words, "the ") == ()
+
+
+def test_a_model_without_spaces_goes_on_after_one(bytes_: Tokenizer) -> None:
+    """A line end and bytes it never saw are all that begins with white space."""
+    assert going_on(bytes_, "灯 ") == ()
+    network = a_script(bytes_, "光照", "灯")
+    tokens = len(bytes_.encode("光照", final=False))
+    assert generate(network, bytes_, "灯 ", tokens=tokens, temperature=0) == ["光照"]
 
 
 def test_line_end_is_written_and_generation_goes_on(words: Tokenizer) -> None:

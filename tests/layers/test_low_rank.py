@@ -8,6 +8,7 @@ import pytest
 
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers import LSTM
+from keras_rnnlm.layers.low_rank import LowRank
 from keras_rnnlm.layers.make import layer_weights, make_layer
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import assign_weights, merged, weight_arrays
@@ -122,3 +123,7 @@ def test_a_network_that_thaws_keeps_its_matrices_fixed(cell: str) -> None:
     assert network.trainable_variables == []
     network.trainable = True
     assert [variable.path for variable in network.trainable_variables] == before
+
+
+def test_a_layer_without_matrices_has_none_to_leave_out() -> None:
+    LowRank(4).check()

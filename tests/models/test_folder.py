@@ -50,6 +50,23 @@ def test_round_trip(english_file: Path, tmp_path: Path, cell: str, tied: bool) -
         np.testing.assert_array_equal(weight_arrays(again)[name], array)
 
 
+def test_numbers_of_numpy_are_written(english_file: Path, tmp_path: Path) -> None:
+    corpus = Corpus.from_files(english_file, tokenizer="char")
+    network = RNNLM(
+        corpus.vocabulary_size,
+        units=4,
+        layers=1,
+        dropout=np.float32(0.25),
+        output="adaptive",
+        output_cutoffs=np.array([5, 9]),
+        tie_weights=np.False_,
+        seed=np.int64(1),
+    )
+    save_folder(tmp_path / "m", network, corpus.tokenizer)
+    again, _, _ = load_folder(tmp_path / "m")
+    assert again.get_config() == {**network.get_config(), "name": again.name}
+
+
 @pytest.mark.parametrize(
     "options",
     [

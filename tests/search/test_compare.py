@@ -22,9 +22,15 @@ from keras_rnnlm.search import measures, running
 from keras_rnnlm.search.compare import Comparison, SilentObserver, compare
 from keras_rnnlm.search.contestants import parse_sets
 from keras_rnnlm.search.plan import Plan, make_plan
+from keras_rnnlm.search.rungs import make_rungs
 from keras_rnnlm.search.running import Task
 from keras_rnnlm.search.runs import Records, Run, code_hash
+from keras_rnnlm.search.space import parse_search
+from keras_rnnlm.search.tune_plan import make_tune_plan
+from keras_rnnlm.training import memory
+from keras_rnnlm.training.memory import needed_bytes
 from keras_rnnlm.training.reporter import Reporter, SilentReporter
+from keras_rnnlm.training.weight_count import count_weights
 
 SMALL = ["units=16", "layers=1", "batch_size=4", "steps=8", "validations=2"]
 MODELS = ("ngram", "lstm")
@@ -181,6 +187,25 @@ def test_plans_that_cannot_be(corpus: Corpus) -> None:
         make_plan(corpus, ["lstm"], parameters=10**11)
     with pytest.raises(ConfigError, match="1 seed and 0 trials or more"):
         plan_of(corpus, seeds=0)
+
+
+def test_lines_take_the_memory_that_theirs_need(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size, sets = corpus.vocabulary_size, ["mode=sentence", "batch_size=4"]
+    lines = Settings.from_recipe("transformer", sets)
+    weights = count_weights(lines, size)
+    assert weights is not None
+    needed = needed_bytes(weights, size, lines, text=corpus.train)
+    assert needed < needed_bytes(weights, size, lines)
+    monkeypatch.setattr(memory, "available_bytes", lambda: needed)
+    overrides = parse_sets(sets, ("transformer",))
+    assert make_plan(corpus, ["transformer"], overrides=overrides).settings
+    space, rungs = (
+        parse_search(["learning_rate=1e-4:1:log"], lines),
+        make_rungs(steps=9),
+    )
+    assert make_tune_plan(corpus, lines, space, rungs).space == space
 
 
 @pytest.mark.slow

@@ -295,7 +295,7 @@ def test_what_is_given_is_known_while_choosing(words, known_machine, fixed, chos
 
 
 def test_a_width_that_does_not_fit_is_not_chosen(words, monkeypatch):
-    def check(settings, size):
+    def check(settings, size, text):
         if settings.units > 96:
             raise ConfigError("does not fit")
 
@@ -315,7 +315,7 @@ def test_a_width_that_does_not_fit_is_not_chosen(words, monkeypatch):
 
 
 def test_a_vocabulary_without_any_width_that_fits(words, monkeypatch):
-    def check(settings, size):
+    def check(settings, size, text):
         raise ConfigError("does not fit")
 
     monkeypatch.setattr(suggest_module, "check_memory", check)

@@ -17,8 +17,9 @@ def test_a_width_that_a_cell_refuses_is_said_before_it_starts() -> None:
         check_memory(Settings(cell="mlstm", units=25), 50)
 
 
-def test_what_cannot_be_counted_is_left_to_the_network() -> None:
-    check_memory(Settings(layers=1001), 50)
+def test_layers_that_nobody_can_count_are_refused() -> None:
+    with pytest.raises(ConfigError, match="'layers' takes .* at most 1000"):
+        Settings(layers=1001)
 
 
 @pytest.mark.parametrize("words", [3, 60, 1000])

@@ -19,6 +19,7 @@ from keras_rnnlm.errors import ConfigError, FolderError, ResumeError, TrainingEr
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import weight_arrays
 from keras_rnnlm.training.final_evaluation import FinalEvaluation
+from keras_rnnlm.training.identity import check_identity
 from keras_rnnlm.training.loop import TrainingLoop
 from keras_rnnlm.training.model_card import model_card
 from keras_rnnlm.training.run_folder import RunFolder
@@ -300,6 +301,19 @@ def test_a_replay_is_of_the_same_text(corpus: Corpus, tmp_path: Path) -> None:
         check_replay(report, other)
     with pytest.raises(ResumeError, match="adapted another model"):
         schedule_of({**report, "adaptation": {"replay": 0.5}})
+
+
+def test_a_replay_that_an_older_version_began_goes_on() -> None:
+    """Its schedule has no protocol."""
+    wanted: dict[str, Any] = {
+        "settings": Settings().to_dict(),
+        **dict.fromkeys(("data", "tokenizer", "vocabulary_size", "vocabulary")),
+        "schedule": {"steps": 3, "protocol": "carry"},
+    }
+    check_identity({**wanted, "schedule": {"steps": 3}}, wanted, "run")
+    for other in ({"steps": 4}, {"steps": 3, "protocol": "lanes:2"}, None):
+        with pytest.raises(ResumeError, match="its schedule differs"):
+            check_identity({**wanted, "schedule": other}, wanted, "run")
 
 
 @pytest.mark.once

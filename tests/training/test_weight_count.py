@@ -47,4 +47,3 @@ def test_word_vectors_of_another_width_are_counted(settings: Settings) -> None:
 
 def test_what_cannot_be_made_is_not_counted() -> None:
     assert count_weights(Settings(cell="mlstm", units=25), VOCABULARY) is None
-    assert count_weights(Settings(layers=1001), VOCABULARY) is None

@@ -169,6 +169,7 @@ def compare(context: click.Context, /, **options: Any) -> int:
     from keras_rnnlm.backend import unused_gpu
     from keras_rnnlm.cli.compare_progress import Progress
     from keras_rnnlm.program_cache import keep_programs
+    from keras_rnnlm.recipe_files import read_recipe
     from keras_rnnlm.search.compare import compare as compare_models
     from keras_rnnlm.search.plan import make_plan
     from keras_rnnlm.search.sizes import parse_count
@@ -177,7 +178,10 @@ def compare(context: click.Context, /, **options: Any) -> int:
     wanted = options["parameters"]
     parameters = None if wanted is None else parse_count(wanted)
     keep_programs()
-    corpus = read_corpus(options, split, options["seed"])
+    recipes = map(read_recipe, options["recipes"])
+    given = (*recipes, overrides.general, *overrides.own.values())
+    vectors = any(values.get("vectors") is not None for values in given)
+    corpus = read_corpus(options, split, options["seed"], vectors)
     plan = make_plan(
         corpus,
         models,

@@ -96,7 +96,8 @@ def suggest(context: click.Context, /, **options: Any) -> None:
     from keras_rnnlm.search.suggest import suggest as find
 
     keep_programs()
-    corpus = read_corpus(options, split, 0)
+    vectors = fixed.get("vectors") is not None
+    corpus = read_corpus(options, split, 0, vectors)
     for sentence in corpus.notes:
         click.echo(sentence, err=True)
     found = find(

@@ -229,7 +229,8 @@ def tune(context: click.Context, /, **options: Any) -> int:
     check_limits(rungs, 1 + len(rivals), limits)
     if begun is None and (note := short_rung(rungs)) is not None:
         _say(note)
-    corpus = read_corpus(options, split, options["seed"])
+    vectors = (settings if begun is None else begun.settings).vectors is not None
+    corpus = read_corpus(options, split, options["seed"], vectors)
     if left_out:
         corpus.notes.append(
             "Trials are judged without what evaluation adds: system_minutes="

@@ -80,7 +80,7 @@ def stream(
     A token is drawn from the model's distribution after these changes, in this order:
     `<unk>` is excluded, repetition penalty, temperature, top-k, top-p.
     After a prompt that ends in a space a model of pieces does not begin with one that
-    goes on with the word before that space.
+    goes on with the word before that space, unless it knows no spaces before words.
 
     The state is zero before the prompt. A tokenizer with line ends (word, bpe, unigram)
     begins with `<eos>`, as if a line had just ended; a generated `<eos>` is written as

@@ -26,12 +26,15 @@ def going_on(tokenizer: Tokenizer, prompt: str) -> tuple[int, ...]:
 
     Where a space that is not read ends the prompt, they are those that begin without
     one: after "the " a piece "s" would be shown as "the s", and be read as "thes".
+    None where no piece is a word with a space before it, as those of Chinese text:
+    only a line end and bytes that were never seen would be left.
     """
     read = read_part(tokenizer, prompt)
     if not isinstance(tokenizer, PieceTokenizer) or read == prompt:
         return ()
     if not read[-1:].strip():  # no word stands before the space
         return ()
-    return tuple(
-        i for i, piece in enumerate(tokenizer.pieces) if not piece[:1].isspace()
-    )
+    pieces = tokenizer.pieces
+    if not any(piece.startswith(b" ") and piece.strip() for piece in pieces):
+        return ()
+    return tuple(i for i, piece in enumerate(pieces) if not piece[:1].isspace())

@@ -88,10 +88,10 @@ class LowRank:
         """Refuse a rank for which no matrix of a layer has had room.
 
         Raises:
-            ConfigError: for a rank above 0 without any factors: nothing of the matrices
-                would be learnt.
+            ConfigError: for matrices without any factors: nothing of them would be
+                learnt.
         """
-        if self.rank and not self.factors:
+        if self._fixed and not self.factors:
             raise ConfigError(
                 f"low_rank expected a rank below {self._room}, the smaller side of the "
                 f"layer's largest matrix, received {self.rank}: give a smaller one."

@@ -63,7 +63,7 @@ def save_folder(
     config = {
         "format": FORMAT,
         "kind": kind_of(network),
-        "network": {k: v for k, v in arguments.items() if k not in LEFT_OUT},
+        "network": {k: _plain(v) for k, v in arguments.items() if k not in LEFT_OUT},
         "tokenizer": tokenizer.settings(),
         "protocol": protocol,
     }
@@ -237,6 +237,13 @@ def _read_weights(path: Path) -> dict[str, np.ndarray]:
         raise FolderError(
             f"'{path}' cannot be read as weights ({error}): it is truncated or damaged."
         ) from error
+
+
+def _plain(value: Any) -> Any:
+    """Return an argument with numbers of Python's own, which alone JSON knows."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _contiguous(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -130,7 +130,7 @@ def make_plan(
             width = None if given.vectors is None else VectorFile(given.vectors).width
             given = solve_units(name, given, vocabulary_size, parameters, width)
         build_optimizer(given)
-        check_memory(given, vocabulary_size)
+        check_memory(given, vocabulary_size, text=corpus.train)
         settings[name] = given
     return Plan(
         chosen,

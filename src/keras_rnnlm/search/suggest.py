@@ -262,7 +262,8 @@ def _widest(corpus: Corpus, picked: _Picked, most: int) -> int:
 
 def _fits(corpus: Corpus, picked: _Picked, units: int) -> bool:
     try:
-        check_memory(picked.measured(units=units), corpus.vocabulary_size)
+        settings = picked.measured(units=units)
+        check_memory(settings, corpus.vocabulary_size, text=corpus.train)
     except ConfigError:
         return False
     return True

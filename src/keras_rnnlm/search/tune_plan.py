@@ -150,7 +150,7 @@ def make_tune_plan(
     rivals = {DEFAULT: settings} if rivals is None else rivals
     for each in (settings, *rivals.values()):
         build_optimizer(each)
-        check_memory(each, corpus.vocabulary_size)
+        check_memory(each, corpus.vocabulary_size, text=corpus.train)
     return TunePlan(
         settings,
         space,

@@ -68,8 +68,12 @@ def check_identity(stored: dict[str, Any], wanted: dict[str, Any], folder: Any) 
             f"{wanted['settings']['vectors']} has other contents. Resume with the file "
             "it was begun with, or train anew with another --out."
         )
-    # An older version wrote no hash of the vocabulary.
+    # An older version wrote no hash of the vocabulary, and no protocol of a run that is
+    # repeated.
     stored = {"vocabulary": wanted["vocabulary"], **stored}
+    again = wanted["schedule"] or {}
+    if stored.get("schedule") and "protocol" in again:
+        stored["schedule"] = {"protocol": again["protocol"], **stored["schedule"]}
     for name in ("data", "tokenizer", "vocabulary_size", "vocabulary", "schedule"):
         if stored.get(name) != wanted[name]:
             raise ResumeError(
