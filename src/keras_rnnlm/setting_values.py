@@ -161,3 +161,22 @@ def check_range(
 def impossible(name: str, wanted: str, value: Any) -> ConfigError:
     """Return the error for a value that a setting cannot have."""
     return ConfigError(f"Setting '{name}' takes {wanted}; received {value!r}.")
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two values of JSON are equal, true and 1 being different ones.
+
+    Word vectors that are frozen for one epoch are not frozen for good; for none, they
+    are not frozen.
+    """
+    return bool(_marked(one) == _marked(other))
+
+
+def _marked(value: Any) -> Any:
+    if value is True:
+        return ("true",)
+    if isinstance(value, Mapping):
+        return {key: _marked(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_marked(each) for each in value]
+    return value

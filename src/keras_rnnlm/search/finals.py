@@ -20,7 +20,8 @@ from keras_rnnlm.search.children import Child, shares
 from keras_rnnlm.search.space import settings_at
 from keras_rnnlm.search.tune_corpus import FOLDER
 from keras_rnnlm.search.tune_folder import FINAL, TuneFolder
-from keras_rnnlm.search.tune_plan import BEST, alike
+from keras_rnnlm.search.tune_plan import BEST
+from keras_rnnlm.setting_values import alike
 from keras_rnnlm.training.run_folder import REPORT
 from keras_rnnlm.training.signals import SignalFlag
 

@@ -14,6 +14,7 @@ from keras_rnnlm.search.space import (
     space_from_dict,
     space_to_dict,
 )
+from keras_rnnlm.setting_values import alike
 
 if TYPE_CHECKING:
     from keras_rnnlm.data.corpus import Corpus
@@ -186,21 +187,3 @@ def check_same(stored: Mapping[str, Any], wanted: TunePlan, where: str) -> None:
                 f"The search in {where} has {part}={stored[part]}; this command asks "
                 f"for {asked[part]}. Go on as it was begun, or begin another one."
             )
-
-
-def alike(one: Any, other: Any) -> bool:
-    """Whether two values of JSON are equal, true and 1 being different ones.
-
-    Word vectors that are frozen for one epoch are not frozen for good.
-    """
-    return bool(_marked(one) == _marked(other))
-
-
-def _marked(value: Any) -> Any:
-    if isinstance(value, bool):
-        return ("bool", value)
-    if isinstance(value, Mapping):
-        return {key: _marked(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_marked(each) for each in value]
-    return value

@@ -18,7 +18,8 @@ from keras_rnnlm.search.rungs import MINUTES, Rungs
 from keras_rnnlm.search.study import Study
 from keras_rnnlm.search.suggest import suggest
 from keras_rnnlm.search.tune_folder import TuneFolder
-from keras_rnnlm.search.tune_plan import DEFAULT, SUGGEST, TunePlan, alike
+from keras_rnnlm.search.tune_plan import DEFAULT, SUGGEST, TunePlan
+from keras_rnnlm.setting_values import alike
 
 
 @dataclass(frozen=True)

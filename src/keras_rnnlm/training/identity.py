@@ -16,6 +16,7 @@ from keras_rnnlm.data.tokenizers import Tokenizer
 from keras_rnnlm.errors import ResumeError
 from keras_rnnlm.layers.kernels import dispatch
 from keras_rnnlm.processor import processor_name, visible_cores
+from keras_rnnlm.setting_values import alike
 
 VECTORS = "vectors_sha256"
 """Of the file of word vectors, for runs that are told apart by it: those of a
@@ -48,8 +49,7 @@ def check_identity(stored: dict[str, Any], wanted: dict[str, Any], folder: Any) 
     # What an older version did not know, it did as the defaults say.
     known = {**Settings().to_dict(), **stored["settings"]}
     for name, value in wanted["settings"].items():
-        # For one epoch is not for all of them, though 1 == True.
-        if known[name] != value or (known[name] is True) != (value is True):
+        if not alike(known[name], value):
             raise ResumeError(
                 f"The run in '{folder}' has {name}={known[name]}; "
                 f"this command asks for {name}={value}. Resume with the settings it "
