@@ -41,7 +41,7 @@ CASES: dict[str, dict[str, Any]] = {
         "averaging": "nt_asgd",
         "average_patience": 1,
         "optimizer": "sgd",
-        "learning_rate": 30.0,
+        "learning_rate": 60.0,
         "schedule": "plateau",
         "clip_norm": 0.25,
     },

@@ -1,5 +1,7 @@
 """Which tokens of a validation text the quick validation scores."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,27 @@ def test_a_few_long_lines_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(lengths) == 3
     assert (lengths >= 1).all()
     assert 490 <= np.sum(lengths) <= 502
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("protocol", [None, "carry", "lanes:100"])
+def test_no_lane_is_too_short_to_tell_what_stood_before(
+    tmp_path: Path, protocol: str | None
+) -> None:
+    words = [1, 60, 600, 40_000]
+    files = [tmp_path / f"{number}.txt" for number in words]
+    for file, number in zip(files, words, strict=True):
+        file.write_text("a " * (number - 1) + "b\n")
+    corpus = Corpus.from_files(files[2], valid=files, tokenizer="word")
+    text = corpus.valid
+    assert text is not None
+    validator = Validator(text, protocol)
+    starts, stops = validator._starts, validator._stops
+    of_file = np.searchsorted(text.starts, starts, side="right") - 1
+    assert np.bincount(of_file).tolist() == [1, 1, 2, 64]
+    assert ((stops - starts)[of_file > 1] >= 256).all()
+    # Nothing is left out, and nothing is read twice.
+    assert np.sum(stops - starts) == sum(words) + len(files)
 
 
 @pytest.mark.once

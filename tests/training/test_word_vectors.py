@@ -134,6 +134,7 @@ def test_stopped_while_frozen_and_after_the_run_ends_alike(
     corpus: Corpus, vectors: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {**SMALL, "optimizer": "adamw", "weight_decay": 0.1, "average": 0.9}
+    options["validations"] = 1  # so that the last weights are the best, not the frozen
     batches = make_batches(corpus.train, Settings(**options), None)
     epochs = 6 / batches.batches_per_epoch  # until step 6 of 12
     settings = Settings(**options, vectors=vectors, vectors_frozen=epochs)

@@ -137,6 +137,23 @@ def segments(text: EncodedText, protocol: Protocol) -> tuple[Positions, Position
     return starts, stops
 
 
+def long_lanes(
+    text: EncodedText, lanes: int, shortest: int
+) -> tuple[Positions, Positions]:
+    """Return segments as `lanes:K` does, but fewer where they would be short.
+
+    Args:
+        text: Whose files are cut.
+        lanes: Pieces of a file, at most.
+        shortest: Predictions that a piece has at least; a shorter file stays whole.
+
+    Returns:
+        `(starts, stops)`, two arrays of shape (segments,).
+    """
+    starts, stops = segments(text, Protocol("carry"))
+    return _lanes(starts, stops, lanes, shortest)
+
+
 def _windows(
     starts: Positions, stops: Positions, size: int
 ) -> tuple[Positions, Positions]:
@@ -148,11 +165,11 @@ def _windows(
 
 
 def _lanes(
-    starts: Positions, stops: Positions, lanes: int
+    starts: Positions, stops: Positions, lanes: int, shortest: int = 1
 ) -> tuple[Positions, Positions]:
-    """Cut every file into `lanes` nearly equal pieces, fewer if it is shorter."""
+    """Cut every file into `lanes` nearly equal pieces, fewer if it is too short."""
     lengths = stops - starts
-    pieces = np.minimum(lengths, lanes)
+    pieces = np.clip(lengths // shortest, 1, lanes)
     owner, number = _enumerate(pieces)
     return (
         starts[owner] + number * lengths[owner] // pieces[owner],

@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.models.causal_lm import CausalLM
-from keras_rnnlm.scoring.protocols import Protocol, parse_protocol, segments
+from keras_rnnlm.scoring.protocols import long_lanes, parse_protocol, segments
 from keras_rnnlm.scoring.scorer import score_segments
 from keras_rnnlm.training.scoring_speed import scoring_time
 
 LANES = 64
+# Of a lane, where its file has them: a token needs others before it.
+SHORTEST_LANE = 256
 MOST_TOKENS = 500_000
 
 
@@ -38,16 +40,17 @@ class Validator:
         Args:
             text: The validation text.
             protocol: Of the model. Where its states are short-lived (`sentence`,
-                `window:N`) they are so here too; otherwise 64 lanes a file are read.
+                `window:N`) they are so here too; otherwise 64 lanes a file are read, or
+                as many as have 256 tokens each.
         """
         self._ids = text.ids
-        lanes = Protocol("lanes", LANES)
-        chosen = lanes if protocol is None else parse_protocol(protocol)
-        short = chosen.name in ("sentence", "window")
-        starts, stops = segments(text, chosen if short else lanes)
-        if short:  # whole ones, evenly spread over the text
-            places = _spread(stops - starts)
+        chosen = None if protocol is None else parse_protocol(protocol)
+        if chosen is not None and chosen.name in ("sentence", "window"):
+            starts, stops = segments(text, chosen)
+            places = _spread(stops - starts)  # whole ones, over all the text
             starts, stops = starts[places], stops[places]
+        else:
+            starts, stops = long_lanes(text, LANES, SHORTEST_LANE)
         lengths = stops - starts
         total = int(lengths.sum())
         if total > MOST_TOKENS:
