@@ -140,25 +140,37 @@ def name_of(cell: type) -> str | None:
     return next((name for name, value in BUILT_IN.items() if value == home), None)
 
 
+def settings(cell: Any) -> dict[str, Any]:
+    """Return the settings that a cell's class has by name, with their defaults."""
+    if not dataclasses.is_dataclass(cell):  # one of Keras's three
+        return dict(cell.cell_settings)
+    fields = [field for field in dataclasses.fields(cell) if field.init]
+    return {field.name: field.default for field in fields}
+
+
 def make(name: str, arguments: Mapping[str, Any] | None) -> Any:
-    """Return a cell built with its settings; a drop-in Keras layer's class as it is.
+    """Return a cell built with its settings.
+
+    Of a drop-in Keras layer it is the class as it is, whose arguments the settings are.
 
     Raises:
         ConfigError: Unknown cell, a setting it does not have, or a value it refuses.
     """
     cell, given = find(name), dict(arguments or {})
-    taken = (
-        [field.name for field in dataclasses.fields(cell) if field.init]
-        if dataclasses.is_dataclass(cell)
-        else []
-    )
+    taken = list(settings(cell))
     for key in given:
         if key not in taken:
             has = f"It has {', '.join(taken)}." if taken else "It has none."
             raise ConfigError(
                 f"The cell '{name}' has no setting '{key}'.{nearest(key, taken)} {has}"
             )
-    if not dataclasses.is_dataclass(cell):  # one of Keras's three
+    if not dataclasses.is_dataclass(cell):
+        for key, value in given.items():
+            if not isinstance(value, bool):
+                raise ConfigError(
+                    f"Setting '{key}' of the cell {name} takes true or false; "
+                    f"received {value!r}."
+                )
         return cell
     try:
         return cell(**given)

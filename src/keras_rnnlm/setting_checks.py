@@ -3,7 +3,6 @@
 Each `check_` takes the settings and raises `ConfigError`.
 """
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from itertools import pairwise
@@ -32,11 +31,7 @@ def cell_defaults(cell: str) -> dict[str, Any]:
     Raises:
         ConfigError: No cell has this name.
     """
-    found = cell_registry.find(cell)
-    if not dataclasses.is_dataclass(found):  # one of Keras's three
-        return {}
-    fields = [field for field in dataclasses.fields(found) if field.init]
-    return {field.name: field.default for field in fields}
+    return cell_registry.settings(cell_registry.find(cell))
 
 
 def arguments_for(cell: Any, arguments: Any) -> Any:

@@ -80,6 +80,16 @@ def test_what_stays_lies_between_nothing_and_all(cell: str) -> None:
         assert ((layer.held >= 0) & (layer.held <= 1)).all()
 
 
+def test_a_gru_holds_by_its_update_gate_in_either_form() -> None:
+    for reset_after in (True, False):
+        arguments = {"reset_after": reset_after}
+        for layer in gates_of(cell="gru", cell_arguments=arguments):
+            assert set(layer.gates) == {"update", "reset"}
+            assert layer.held_by == "update"
+            assert layer.held is layer.gates["update"]
+            assert list(layer.states) == ["h"]
+
+
 def test_half_lives_of_what_never_forgets_are_infinite() -> None:
     ones = np.ones((3, 2), np.float32)
     layer = LayerGates({"forget": ones}, {}, ones, "forget")

@@ -12,7 +12,12 @@ from tests.training.test_resume_options import SMALL, same, stopped_at
 
 
 @pytest.mark.parametrize(
-    ("cell", "arguments"), [("mlstm", {"heads": 2}), ("qrnn", {"pooling": "ifo"})]
+    ("cell", "arguments"),
+    [
+        ("mlstm", {"heads": 2}),
+        ("qrnn", {"pooling": "ifo"}),
+        ("gru", {"reset_after": False}),
+    ],
 )
 def test_a_stopped_run_goes_on_to_the_very_same_end(
     english_file: Path,

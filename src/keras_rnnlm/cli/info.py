@@ -46,8 +46,13 @@ def _cell(network: dict[str, Any]) -> str:
     if "cell" not in network:
         return str(network["kind"])
     arguments = network.get("cell_arguments") or {}
-    given = ", ".join(f"{key}={value}" for key, value in arguments.items())
+    given = ", ".join(f"{key}={_typed(value)}" for key, value in arguments.items())
     return f"{network['cell']} ({given})" if given else str(network["cell"])
+
+
+def _typed(value: Any) -> str:
+    """A value as it is typed after --set."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _facts(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """`keras.layers.RNN` with our loop over time, for the drop-in layers of `recurrent`."""
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
@@ -22,7 +24,13 @@ class KernelRNN(FixedMatrices, keras.layers.RNN):
 
     Stands before the Keras layer in the order of inheritance. Subclasses say what
     their equation is and how their bias divides.
+
+    Attributes:
+        cell_settings: flags among the arguments that choose the equation, by name with
+            their defaults: what `cell_arguments` of a model may hold.
     """
+
+    cell_settings: ClassVar[Mapping[str, bool]] = MappingProxyType({})
 
     def __init__(
         self,

@@ -15,11 +15,11 @@ from keras_rnnlm.layers.cell_layer import CellLayer, state_shapes
 from keras_rnnlm.layers.cells import State
 from keras_rnnlm.layers.recurrent import GRU, LSTM, SimpleRNN
 
-# Gates, biases in units, and arrays of state.
-_KERAS: dict[Any, tuple[int, int, int]] = {
-    SimpleRNN: (1, 1, 1),
-    LSTM: (4, 4, 2),
-    GRU: (3, 6, 1),
+# Gates, and arrays of state.
+_KERAS: dict[Any, tuple[int, int]] = {
+    SimpleRNN: (1, 1),
+    LSTM: (4, 2),
+    GRU: (3, 1),
 }
 
 
@@ -40,7 +40,7 @@ def make_layer(
     """
     made = cell_registry.make(cell, arguments)
     if made in _KERAS:
-        return made(units, **options)
+        return made(units, **(arguments or {}), **options)
     return CellLayer(made, units, **options)
 
 
@@ -49,7 +49,7 @@ def initial_state(layer: Any, batch_size: Any) -> State:
     if isinstance(layer, CellLayer):
         shapes = layer.state_shapes
     else:
-        shapes = ((layer.units,),) * _KERAS[type(layer)][2]
+        shapes = ((layer.units,),) * _KERAS[type(layer)][1]
     return tuple(ops.zeros((batch_size, *shape), "float32") for shape in shapes)
 
 
@@ -72,8 +72,8 @@ def parameters(
     """The number of weights of a layer, computed without making it."""
     made = cell_registry.make(cell, arguments)
     if made in _KERAS:
-        gates, biases, _ = _KERAS[made]
-        return gates * units * (inputs + units) + biases * units
+        gates, _ = _KERAS[made]
+        return gates * units * (inputs + units + _biases(made, arguments))
     return sum(math.prod(w.shape) for w in made.weights(inputs, units).values())
 
 
@@ -83,5 +83,14 @@ def state_size(
     """How many numbers the state of one row of a layer has."""
     made = cell_registry.make(cell, arguments)
     if made in _KERAS:
-        return _KERAS[made][2] * units
+        return _KERAS[made][1] * units
     return sum(math.prod(s) for s in state_shapes(made, inputs, units))
+
+
+def _biases(layer: Any, arguments: Mapping[str, Any] | None) -> int:
+    """How many biases each gate of a Keras layer has.
+
+    Two where the GRU resets what the recurrent product gives, its bias included.
+    """
+    given = {**layer.cell_settings, **(arguments or {})}
+    return 2 if given.get("reset_after") else 1

@@ -5,6 +5,7 @@ only the loop over time is replaced. The few argument combinations that our kern
 not cover run Keras's loop, and `layer.loop` says which loop the last call took.
 """
 
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -89,6 +90,8 @@ class GRU(KernelRNN, keras.layers.GRU):
         ConfigError: if `weight_dropout` is out of range or meets an argument that
             only Keras's loop serves.
     """
+
+    cell_settings = MappingProxyType({"reset_after": True})
 
     def _equation(self) -> cells.KerasCell:
         kind = cells.GRUCell if self.cell.reset_after else cells.ResetBeforeGRUCell

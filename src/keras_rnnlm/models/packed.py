@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from keras_rnnlm.errors import ConfigError, InputError
 from keras_rnnlm.layers import Output
+from keras_rnnlm.layers.cells import ResetBeforeGRUCell
 from keras_rnnlm.layers.kernels import decode
 from keras_rnnlm.layers.kernels.native import library
 from keras_rnnlm.layers.kernels.packing import WEIGHTS, Layer, Packed, pack
@@ -20,7 +21,7 @@ State = tuple[tuple[NDArray[np.float32], ...], ...]
 Ids = NDArray[np.int32]
 
 PACKABLE = ("simple_rnn", "lstm", "gru")
-"""Cells that the C++ loops know."""
+"""Cells that the C++ loops know; of the GRU they know the form of cuDNN alone."""
 
 
 class PackedNetwork:
@@ -138,6 +139,8 @@ def unpackable(network: keras.Model) -> str | None:
         return "is no RNNLM"
     if network.cell not in PACKABLE:
         return f"has {network.cell} cells"
+    if isinstance(network.recurrent[0].equation, ResetBeforeGRUCell):
+        return f"has {network.cell} cells with reset_after=false"
     if network.low_rank:
         return "learns low-rank factors (saved and loaded again it has none)"
     if not isinstance(network.output_layer, Output):

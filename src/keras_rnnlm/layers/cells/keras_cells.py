@@ -107,7 +107,7 @@ class LSTMCell(KerasCell):
 class GRUCell(KerasCell):
     """Gated recurrent unit, reset gate applied after the recurrent product.
 
-    Cho et al. (2014, version 3 of the paper): the form that cuDNN computes. Gates in
+    Cho et al. (2014, version 1 of the paper): the form that cuDNN computes. Gates in
     the order update, reset, candidate, as in Keras.
     """
 
@@ -134,7 +134,7 @@ class GRUCell(KerasCell):
 class ResetBeforeGRUCell(KerasCell):
     """Gated recurrent unit, reset gate applied before the recurrent product.
 
-    Cho et al. (2014, version 1 of the paper). The candidate needs a product of its
+    Cho et al. (2014, version 3 of the paper). The candidate needs a product of its
     own, since its operand depends on the reset gate.
     """
 
