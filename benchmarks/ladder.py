@@ -13,6 +13,10 @@ and what it changes:
 Every run is a process of its own, `minutes` from its start to its end, judged on the
 validation text alone; give no test text. Runs that the JSON file holds already are not
 repeated, so that rows can be added: other minutes or arguments need another file.
+
+`--keep FOLDER` leaves report and log of each run in a folder of FOLDER that is named
+after the row; of a run that diverges the log, if it came to one. Give it from the
+beginning: of runs that the JSON file holds already there is nothing to keep.
 """
 
 import argparse
@@ -25,7 +29,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from keras_rnnlm.bench.kept import Kept
 from keras_rnnlm.bench.record import write_figures
+from keras_rnnlm.errors import InputError
 
 DIVERGED = "Training stopped"
 RNNLM = shlex.join([sys.executable, "-m", "keras_rnnlm"])
@@ -37,11 +43,16 @@ def main() -> None:
     parser.add_argument("rows", type=Path)
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--keep", type=Path, help="folder for reports and logs")
     parser.add_argument("--title", default="At equal time")
     parser.add_argument("--rnnlm", default=RNNLM, help="the command to run")
     parser.add_argument("arguments", nargs="+", help="of rnnlm train, behind --")
     given = parser.parse_args()
     wanted = tomllib.loads(given.rows.read_text("utf-8"))["row"]
+    try:
+        kept = Kept(given.keep, [row["name"] for row in wanted])
+    except InputError as error:
+        parser.error(str(error))
     known = {}
     if given.json.exists():
         stored = json.loads(given.json.read_text("utf-8"))["rows"]
@@ -49,13 +60,15 @@ def main() -> None:
     for row in wanted:
         name, sets = row["name"], row.get("set", [])
         if known.get(name, {}).get("settings") != " ".join(sets):
-            known[name] = measured(name, sets, given)
+            known[name] = measured(name, sets, given, kept)
             print(json.dumps(known[name]), flush=True)
         done = [known[row["name"]] for row in wanted if row["name"] in known]
         write_figures(given.json, "ladder", sys.argv[1:], given.title, done)
 
 
-def measured(name: str, sets: list[str], given: argparse.Namespace) -> dict[str, Any]:
+def measured(
+    name: str, sets: list[str], given: argparse.Namespace, kept: Kept
+) -> dict[str, Any]:
     """Train with some settings changed; return a row of figures.
 
     That of a training that cannot go on, such as one that diverges, says why.
@@ -66,10 +79,13 @@ def measured(name: str, sets: list[str], given: argparse.Namespace) -> dict[str,
     with tempfile.TemporaryDirectory() as folder:
         command = [*shlex.split(given.rnnlm), "train", *given.arguments]
         command += ["--set", f"minutes={given.minutes:g}", "--json"]
-        command += ["--out", str(Path(folder, "model"))]
+        model = Path(folder, "model")
+        command += ["--out", str(model)]
         for one in sets:
             command += ["--set", one]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0 or DIVERGED in done.stderr:
+            kept.keep(name, model)
     row: dict[str, Any] = {"run": name, "settings": " ".join(sets)}
     if DIVERGED in done.stderr:
         return {**row, "failed": DIVERGED}

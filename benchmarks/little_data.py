@@ -10,6 +10,7 @@ text, so that perplexities a word compare; sub-words spell the same words. What 
 from larger texts (vectors from the whole training text, a model of `--larger`) is made
 once, in `--work`, and its time counts for nobody. Every run is a process of its own,
 `minutes` from its start to its end. Runs that the file holds already are not repeated.
+With `--keep FOLDER` each run leaves report and log there, in a folder of its own.
 """
 
 import argparse
@@ -24,6 +25,9 @@ import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from keras_rnnlm.bench.kept import Kept
+from keras_rnnlm.errors import InputError
 
 RNNLM = (sys.executable, "-m", "keras_rnnlm")
 WAYS = Path(__file__).with_suffix(".toml")
@@ -47,6 +51,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--set", action="append", default=[], dest="sets")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--keep", type=Path, help="folder for reports and logs")
     given = parser.parse_args()
     if given.table is not None:
         print(table(rows_of(given.table)))
@@ -59,18 +64,28 @@ def main() -> None:
         ways = [way for way in ways if re.search(given.only, way["name"])]
     if given.larger is None and any(way.get("adapt") for way in ways):
         parser.error("a way adapts a model of a larger text: give --larger, or --only")
+    seeds = [int(seed) for seed in given.seeds.split(",")]
+    runs = {key_of(given, way, seed): (way, seed) for seed in seeds for way in ways}
+    try:
+        kept = Kept(given.keep, runs)
+    except InputError as error:
+        parser.error(str(error))
     prepared = Prepared(given)
     known = {row["key"] for row in rows_of(given.out)}
-    for seed in map(int, given.seeds.split(",")):
-        for way in ways:
-            key = f"{given.share:g} {way['name']} {given.minutes:g} {seed}"
-            key = " ".join([key, *given.sets])
-            if key in known:
-                continue
-            row = {"key": key, "set": given.sets, **prepared.run(way, seed)}
-            with given.out.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(row) + "\n")
-            print(json.dumps(row), flush=True)
+    for key, (way, seed) in runs.items():
+        if key in known:
+            continue
+        row = {"key": key, "set": given.sets, **prepared.run(way, seed)}
+        kept.keep(key, prepared.folder)
+        with given.out.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row) + "\n")
+        print(json.dumps(row), flush=True)
+
+
+def key_of(given: argparse.Namespace, way: dict[str, Any], seed: int) -> str:
+    """Return by what a run is known."""
+    key = f"{given.share:g} {way['name']} {given.minutes:g} {seed}"
+    return " ".join([key, *given.sets])
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -93,6 +108,7 @@ class Prepared:
         self.train.write_text("".join(lines[: round(given.share * len(lines))]))
         self.vocabulary = work / "vocabulary.txt"
         self.vocabulary.write_text("\n".join(sorted(set(whole.split()))) + "\n")
+        self.folder = work / "run"  # of the newest run
         self.vectors, self.model = work / "vectors.vec", work / "larger"
         if not self.vectors.exists():
             call(
@@ -115,7 +131,7 @@ class Prepared:
 
     def run(self, way: dict[str, Any], seed: int) -> dict[str, Any]:
         """Train in one way; return what it was and what came of it."""
-        out = self.given.work / "run"
+        out = self.folder
         shutil.rmtree(out, ignore_errors=True)
         sets = [one.format(vectors=self.vectors) for one in way.get("set", [])]
         base = self.base()

@@ -21,9 +21,10 @@ from typing import Any
 
 import keras_rnnlm as krl
 from keras_rnnlm.allocator import keep_freed_memory
-from keras_rnnlm.bench.machine import machine, versions
+from keras_rnnlm.bench.versions import versions
 from keras_rnnlm.bench.workloads import WORKLOADS, Workload, workload
 from keras_rnnlm.errors import RNNLMError
+from keras_rnnlm.machine import machine
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 COLOURS = {"float32": "#4c78a8", "mixed_bfloat16": "#d1495b"}

@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 
 from keras_rnnlm.allocator import keep_freed_memory
-from keras_rnnlm.bench.machine import machine, versions
 from keras_rnnlm.bench.process import Process
 from keras_rnnlm.bench.synthetic import zipf_ids
+from keras_rnnlm.bench.versions import versions
 from keras_rnnlm.bench.workloads import Workload
+from keras_rnnlm.machine import machine
 
 UNITS = (128, 192, 256, 384, 512, 650, 768, 1024, 1280, 1500)
 VOCABULARIES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000)
@@ -192,7 +193,7 @@ def bends(facts: dict[str, Any]) -> dict[str, list[tuple[float, str]]]:
     """Return where a cache of this machine is full: sizes and what is full there.
 
     Args:
-        facts: As from `bench.machine.machine`.
+        facts: As from `keras_rnnlm.machine.machine`.
     """
     cores, caches = facts["cores"], facts["caches"]
     found: dict[str, list[tuple[float, str]]] = {"units": [], "vocabulary": []}

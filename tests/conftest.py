@@ -194,6 +194,7 @@ SELDOM = (
     "tests/cli/test_networks.py",
     "tests/examples/test_my_cell.py",
     "tests/layers/cells/test_cells.py",
+    "tests/layers/cells/test_parallel_forms.py",
     "tests/layers/test_attention.py",
     "tests/layers/test_blocks.py",
     "tests/layers/test_mixture.py",

@@ -18,6 +18,7 @@ A file of sweeps has one or more tables such as
 and is run point by point, one process after the other on an otherwise idle machine.
 Each run adds a line to the output. What stands there already is not repeated, so a
 sweep can be interrupted, go on, and grow. All figures are of validation text.
+With `--keep FOLDER` each run leaves report and log there, in a folder of its own.
 """
 
 import argparse
@@ -32,6 +33,9 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from keras_rnnlm.bench.kept import Kept
+from keras_rnnlm.errors import InputError
 
 
 class Text(NamedTuple):
@@ -62,24 +66,33 @@ def main() -> None:
     parser.add_argument("sweeps", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--keep", type=Path, help="folder for reports and logs")
     parser.add_argument("--hours", type=float, help="begin no run after so long")
     given = parser.parse_args()
     begun = time.monotonic()
     wanted = tomllib.loads(given.sweeps.read_text("utf-8"))
+    runs = [
+        (sweep, sets)
+        for sweep in wanted["sweep"]
+        for sets in points(sweep, wanted.get("base", {}).get(sweep["text"], {}))
+    ]
+    try:
+        kept = Kept(given.keep, [key_of(sweep, sets) for sweep, sets in runs])
+    except InputError as error:
+        parser.error(str(error))
     known = {row["key"] for row in rows_of(given.out)}
-    for sweep in wanted["sweep"]:
-        for sets in points(sweep, wanted.get("base", {}).get(sweep["text"], {})):
-            key = key_of(sweep, sets)
-            if key in known:
-                continue
-            if given.hours and time.monotonic() - begun > 3600 * given.hours:
-                return
-            row = {"key": key, **measured(sweep, sets, given.data)}
-            given.out.parent.mkdir(parents=True, exist_ok=True)
-            with given.out.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(row) + "\n")
-            known.add(key)
-            print(json.dumps(row), flush=True)
+    for sweep, sets in runs:
+        key = key_of(sweep, sets)
+        if key in known:
+            continue
+        if given.hours and time.monotonic() - begun > 3600 * given.hours:
+            return
+        row = {"key": key, **measured(sweep, sets, given.data, kept)}
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        with given.out.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row) + "\n")
+        known.add(key)
+        print(json.dumps(row), flush=True)
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -104,7 +117,9 @@ def key_of(sweep: dict[str, Any], sets: list[str]) -> str:
     return " ".join([*parts, *sorted(sets)])
 
 
-def measured(sweep: dict[str, Any], sets: list[str], data: Path) -> dict[str, Any]:
+def measured(
+    sweep: dict[str, Any], sets: list[str], data: Path, kept: Kept
+) -> dict[str, Any]:
     """Train once; return what it was and what came of it.
 
     Raises:
@@ -117,19 +132,23 @@ def measured(sweep: dict[str, Any], sets: list[str], data: Path) -> dict[str, An
         command += ["--valid", str(valid), "--tokenizer", text.tokenizer, "--json"]
         # Else settings that a sweep says nothing of would be chosen for the time.
         command += ["--recipe", text.tokenizer]
-        command += ["--out", str(Path(folder, "model"))]
+        model = Path(folder, "model")
+        command += ["--out", str(model)]
         command += [f"--set=minutes={sweep['minutes']:g}", "--set=validations=1"]
         command += [f"--set={one}" for one in sets]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
+        diverged = done.returncode != 0 and "not a number" in done.stderr
+        if diverged or not done.returncode:
+            kept.keep(key_of(sweep, sets), model)
     row: dict[str, Any] = {
         "text": sweep["text"],
         "share": share,
         "minutes": sweep["minutes"],
         "set": sets,
     }
+    if diverged:
+        return {**row, "nats": None}
     if done.returncode:
-        if "not a number" in done.stderr:
-            return {**row, "nats": None}
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
     report = json.loads(done.stdout)
     settings, figures = report["settings"], report["valid"]

@@ -8,6 +8,8 @@ from typing import Any
 
 CHECKPOINT = "checkpoint.safetensors"
 """In the folder of a run that has not finished."""
+EVALUATION = "evaluation.json"
+"""In the folder of a model or ensemble whose evaluation was tuned."""
 
 
 def write_file(path: Path, content: bytes) -> None:

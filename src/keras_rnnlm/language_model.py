@@ -1,6 +1,7 @@
 """A language model ready for use: a network, its tokenizer and the verbs on them."""
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
@@ -367,9 +368,10 @@ def load(folder: str | os.PathLike[str]) -> LanguageModel:
     Raises:
         FolderError: If it is absent, incomplete, damaged or of another kind.
     """
+    begun = time.perf_counter()
     network, tokenizer, config = load_folder(Path(folder))
     model = LanguageModel(network, tokenizer, config.get("protocol"))
-    model.read_tuned_from(folder)
+    model.read_tuned_from(folder, time.perf_counter() - begun)
     return model
 
 

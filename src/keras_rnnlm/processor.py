@@ -5,6 +5,16 @@ import platform
 from functools import lru_cache
 from pathlib import Path
 
+_NUMBERS = (
+    "cpu family",
+    "model",
+    "stepping",
+    "CPU implementer",
+    "CPU variant",
+    "CPU part",
+)
+"""How Linux names them: first those of x86, then those of ARM."""
+
 
 @lru_cache(maxsize=1)
 def processor_flags() -> frozenset[str]:
@@ -16,6 +26,17 @@ def processor_flags() -> frozenset[str]:
 def processor_name() -> str:
     """Return what this processor calls itself."""
     return _told("model name") or platform.processor() or "unknown processor"
+
+
+@lru_cache(maxsize=1)
+def processor_model() -> str:
+    """Return the numbers by which a maker tells processors of one name apart.
+
+    Such as `cpu family 25, model 17, stepping 1`: a virtual machine may call two
+    generations just "AMD EPYC". Empty where the system is silent.
+    """
+    found = ((key, _told(key)) for key in _NUMBERS)
+    return ", ".join(f"{key} {value}" for key, value in found if value)
 
 
 def usual_precision() -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from keras_rnnlm.bench.kept import slug
 from tests.benchmarks.scripts import run, script
 from tests.conftest import CHECKOUT
 
@@ -37,12 +38,17 @@ def test_runs_are_kept_and_not_repeated(english_file: Path, tmp_path: Path) -> N
     options = ["--data", tmp_path, "--work", tmp_path / "work", "--out", out]
     options += ["--larger", english_file, "--larger-minutes", 0.1, "--minutes", 0.1]
     options += ["--ways", tmp_path / "ways.toml", "--share", 0.5, "--seeds", 3]
+    options += ["--keep", tmp_path / "logs"]
     done = run("little_data", *options, "--only", "vectors|adapted")
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
     assert [row["way"] for row in rows] == ["vectors, frozen", "adapted"]
     for row in rows:
         assert row["test"] > 1 and row["curve"] and row["seed"] == 3
+        kept = tmp_path / "logs" / slug(row["key"])
+        report = json.loads((kept / "report.json").read_text("utf-8"))
+        assert round(report["test"]["word_perplexity"], 3) == row["test"]
+        assert (kept / "training.jsonl").is_file()
     again = run("little_data", *options, "--only", "vectors|adapted")
     assert again.returncode == 0 and again.stdout == ""
 

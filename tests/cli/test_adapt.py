@@ -32,6 +32,7 @@ def test_adapt_reports_before_and_after(
     report = json.loads(out)
     assert report["adaptation"]["replay"] == 0.5
     assert report["adaptation"]["words_added"] >= 1
+    assert report["command"] == ["rnnlm", *command]
     assert "old perplexity" in err and ", before " in err
     folder = Path("runs/model-new")
     assert run(["generate", str(folder), "--prompt", "the gnu", "--tokens", "3"]) == 0

@@ -42,19 +42,33 @@ def test_each_addition_is_a_line_beside_the_plain_figure(
             *("name", "protocol", "tokens", "nats", "loss", "perplexity", "oov"),
             *("nats_without_oov", "perplexity_without_oov", "words", "lines"),
             *("word_perplexity", "word_perplexity_comparable", "characters"),
-            *("bits_per_character", "bytes", "bits_per_byte", "seconds", "settings"),
+            *("bits_per_character", "bytes", "bits_per_byte"),
+            *("seconds", "preparation_seconds", "settings"),
         }
         assert line["protocol"] == "carry"
         assert line["tokens"] == plain["tokens"]
         assert line["seconds"] > 0
     assert lines[1]["settings"]["dynamic"]["rate"] == 0.3
     assert lines[3]["settings"]["weights"]["cache"] == 0.25
+    assert lines[0]["preparation_seconds"] == 0.0
+    assert lines[1]["preparation_seconds"] > 0
 
     assert run([str(word) for word in asked]) == 0
     said = capsys.readouterr().out
     assert said.index("perplexity per word") < said.index("temperature")
     assert "+ dynamic evaluation" in said
     assert "rate 0.3, decay 0, segment 8" in said
+
+
+def test_counting_an_ngram_model_is_part_of_the_cost_of_its_line(
+    english_model: Path, english_file: Path, found: Any
+) -> None:
+    counting = ["--ngram=fit", f"--train={english_file}", "--set=ngram.order=2"]
+    asked = ["--temperature=1.1", *counting]
+    added = found("evaluate", english_model, english_file, *asked)["additions"]
+    assert [line["name"] for line in added] == ["temperature", "ngram"]
+    assert added[0]["preparation_seconds"] == 0.0
+    assert added[1]["preparation_seconds"] > 0
 
 
 def test_another_protocol_keeps_its_figure(

@@ -1,6 +1,7 @@
 """`rnnlm train --members`, and what the other verbs make of such a folder."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,13 @@ def test_what_is_told(
 ) -> None:
     out = tmp_path / "again"
     options = ["--tokenizer", "char", "--members", "3", *QUICK, "--json"]
-    assert run(["train", str(english_file), "--out", str(out), *options]) == 0
+    words = ["train", str(english_file), "--out", str(out), *options]
+    assert run(words) == 0
     said = capsys.readouterr()
     report = json.loads(said.out)
+    member = json.loads((out / "member-2" / "report.json").read_text())
+    assert report["command"] == member["command"] == ["rnnlm", *words]
+    assert "Command: `rnnlm train" in (out / "README.md").read_text("utf-8")
     stored = json.loads((ensemble / "report.json").read_text())
     assert report["valid"]["nats"] == stored["valid"]["nats"]
     assert [m["seed"] for m in report["members"]] == [3, 4, 5]
@@ -70,3 +75,30 @@ def test_a_slip(english_file: Path, tmp_path: Path, capsys: Captured) -> None:
     out = ["--out", str(tmp_path / "run")]
     assert run(["train", str(english_file), "--members", "1", *out]) == 2
     assert "--members" in capsys.readouterr().err
+
+
+def test_all_members_are_searched_for_as_one(
+    ensemble: Path, english_file: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    folder = tmp_path / "ensemble"
+    shutil.copytree(ensemble, folder)
+    text = str(english_file)
+    command = ["tune-evaluation", str(folder), text, "--minutes", "0.05", "--json"]
+    assert run([*command, "--ngram", "fit", "--train", text, "--ngram-order", "3"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["lines"][0]["name"] == "temperature"
+    weights = found["lines"][0]["weights"].values()
+    assert list(weights) == pytest.approx([1 / 3] * 3)
+    assert (folder / "evaluation.json").is_file()
+    assert not (folder / "member-1" / "evaluation.json").exists()
+    assert run(["evaluate", str(folder), text, "--system", "--json"]) == 0
+    lines = json.loads(capsys.readouterr().out)["additions"]
+    names = [line["name"] for line in found["lines"]]
+    assert [line["name"] for line in lines] == ["static", *names]
+    assert lines[-1]["nats"] < lines[0]["nats"]
+    # Without --system it is evaluated as before.
+    assert run(["evaluate", str(folder), text, "--json"]) == 0
+    (line,) = json.loads(capsys.readouterr().out)["additions"]
+    assert line["nats"] == pytest.approx(lines[0]["nats"], rel=1e-5)
+    assert run([*command, "--ensemble", str(folder / "member-2")]) == 2
+    assert "leave --ensemble out" in capsys.readouterr().err

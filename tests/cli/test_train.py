@@ -1,6 +1,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,10 @@ from keras_rnnlm.cli.train import free_path
 from keras_rnnlm.config import Settings
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.training import train as training
+from keras_rnnlm.training.model_card import model_card
+from keras_rnnlm.training.origin import origin_lines
 from tests.cli.conftest import QUICK
+from tests.training.test_identity import NEW
 
 Captured = pytest.CaptureFixture[str]
 
@@ -175,6 +179,51 @@ def test_the_clock_starts_with_the_process(
     settings_of(asked, english_file)
     assert asked["started"] == pytest.approx(started_at(), abs=1)
     assert 0 < time.monotonic() - asked["started"] < 3600
+
+
+def test_a_report_is_told_what_was_typed(
+    asked: dict[str, Any], english_file: Path, inside: Path
+) -> None:
+    words = [str(english_file), "--out", "a b", "--set", "units=24"]
+    settings_of(asked, english_file, *words[1:])
+    assert asked["command"] == ["rnnlm", "train", *words]
+    settings_of(asked, english_file, "--out", "caf\udce9")  # a byte that is no UTF-8
+    assert asked["command"][-1] == "caf\\udce9"
+
+
+def test_a_report_and_a_card_say_how_the_model_was_made(
+    english_model: Path, english_file: Path
+) -> None:
+    report = json.loads((english_model / "report.json").read_text("utf-8"))
+    words = ["rnnlm", "train", str(english_file), "--out", str(english_model)]
+    assert report["command"][: len(words)] == words
+    assert set(NEW) <= set(report["environment"])
+    assert "command" not in report["identity"]
+    card = (english_model / "README.md").read_text("utf-8")
+    assert f"Command: `{shlex.join(report['command'])}`" in card
+    assert f"Machine: {report['environment']['machine']}; " in card
+
+
+def test_a_folder_of_an_older_version_is_as_good_as_ever(
+    english_model: Path, english_file: Path, inside: Path, capsys: Captured
+) -> None:
+    shutil.copytree(english_model, "old")
+    report = json.loads(Path("old/report.json").read_text("utf-8"))
+    del report["command"]
+    for name in NEW:
+        del report["environment"][name]
+    Path("old/report.json").write_text(json.dumps(report), "utf-8")
+    assert run(["info", "old"]) == 0
+    assert "test perplexity" in capsys.readouterr().out
+    assert run(["plot", "old"]) == 0
+    train = ["train", str(english_file), "--out", "old", "--tokenizer", "word", *QUICK]
+    capsys.readouterr()
+    assert run([*train, "--resume", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == report
+    settings, schedule = training.schedule_of(report)
+    assert settings.max_steps == schedule["steps"] == 60
+    assert origin_lines(report) == []
+    assert "Command: " not in model_card(report)
 
 
 def test_a_model_folder(english_model: Path) -> None:

@@ -39,7 +39,7 @@ def test_windows_fill_a_lane_without_gap_or_overlap(
     assert 1 <= len(windows.lengths) <= 8
     place = 0
     for index in range(windows.count):
-        begin, length = windows.window(5, epoch, index)
+        begin, length = windows.window(epoch, index)
         assert begin == place
         assert length in windows.lengths
         place += length
@@ -51,13 +51,29 @@ def test_windows_fill_a_lane_without_gap_or_overlap(
 def test_epochs_have_the_same_windows_in_another_order() -> None:
     windows = Windows(70, 5, 20_000)
     orders = [
-        [windows.window(1, epoch, i)[1] for i in range(windows.count)]
+        [windows.window(epoch, i)[1] for i in range(windows.count)]
         for epoch in (0, 1, 0)
     ]
     assert orders[0] == orders[2] != orders[1]
     assert sorted(orders[0]) == sorted(orders[1])
-    other = [windows.window(2, 0, i)[1] for i in range(windows.count)]
-    assert other != orders[0]
+
+
+def test_runs_of_other_seeds_have_windows_of_the_same_lengths() -> None:
+    """In every epoch, also where they read other places; begun anywhere."""
+    options = {"deviation": 2, "rotate": True, "endless": True}
+    runs = [
+        StreamBatches(numbered(3000), 4, 9, seed=seed, start=start, **options)
+        for seed, start in ((3, 0), (4, 0), (4, 5))
+    ]
+    read = [0, 0]
+    for index in range(5, 3 * runs[0].batches_per_epoch):
+        first, second = runs[0][index], runs[1][index]
+        late = runs[2][index - 5]
+        assert first[1].shape == second[1].shape
+        assert runs[0].rate_scale(index) == runs[1].rate_scale(index)
+        np.testing.assert_array_equal(late[1], second[1])
+        read[int(np.array_equal(first[1], second[1]))] += 1
+    assert read[0] > 0.9 * sum(read)
 
 
 @settings(deadline=None, max_examples=40)

@@ -23,8 +23,9 @@ from keras_rnnlm.scoring.gradient_scale import measure_scale
 from keras_rnnlm.scoring.learning import DynamicSettings
 from keras_rnnlm.scoring.mixture_search import MixtureSearch
 from keras_rnnlm.scoring.ngram import NGramModel
+from keras_rnnlm.scoring.pass_lines import logs_of, plain_line
 from keras_rnnlm.scoring.passes import PassScores, StaticReader, run_pass
-from keras_rnnlm.scoring.search import SEGMENTS, _plain_line, _Search, search
+from keras_rnnlm.scoring.search import SEGMENTS, Search, search
 from keras_rnnlm.scoring.system import (
     PROJECTIONS,
     Experts,
@@ -32,7 +33,7 @@ from keras_rnnlm.scoring.system import (
     evaluate_lines,
 )
 from keras_rnnlm.scoring.temperature import GRID
-from keras_rnnlm.scoring.tuned import Line, Tuned
+from keras_rnnlm.scoring.tuned import MODEL, Line, Tuned
 from keras_rnnlm.scoring.tuned_files import read_tuned
 from keras_rnnlm.training.train import train
 
@@ -98,7 +99,8 @@ def test_experts_that_hold_are_mixed_in_one_by_one(
     bigrams = NGramModel.fit(corpus.train, corpus.vocabulary_size, 2)
     sources = Sources(network, ngram=bigrams)
     alone = Line("temperature", 1.0)
-    found = MixtureSearch(sources, corpus.valid, alone, scores, 0, None)
+    experts = {MODEL: logs_of(scores, alone, scores.nats.shape[1])}
+    found = MixtureSearch(sources, corpus.valid, alone, experts, scores.caches, 0, None)
     found.run(caches)
     names = [line.name for line in found.lines]
     assert names[:2] == ["temperature", "cache"]
@@ -237,7 +239,7 @@ def test_shorter_segments_have_to_be_quick_enough_too(
         return {int(trial["segment"]) for trial in found.record["trials"]}
 
     # A machine that takes as long for any segment.
-    monkeypatch.setattr(_Search, "_speed", lambda self, form: 10.0 * form.segment)
+    monkeypatch.setattr(Search, "_speed", lambda self, form: 10.0 * form.segment)
     shortest = min(tried(1.0))
     assert shortest < 20
     assert min(tried(10.0 * shortest + 1)) == 2 * shortest
@@ -246,14 +248,14 @@ def test_shorter_segments_have_to_be_quick_enough_too(
 def test_passes_of_dropout_and_members_have_their_time_too(
     corpus: Corpus, network: RNNLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def found(members: int, least_speed: float) -> _Search:
+    def found(members: int, least_speed: float) -> Search:
         sources = Sources(network, members=("",) * members)  # type: ignore[arg-type]
-        made = _Search(sources, corpus.valid, 10.0, 20, None, least_speed)
+        made = Search(sources, corpus.valid, 10.0, 20, None, least_speed)
         made._static_speed = 8000.0
         return made
 
-    monkeypatch.setattr(_Search, "_left", lambda self: 10.0)
-    monkeypatch.setattr(_Search, "_speed", lambda self, form: 1000.0)
+    monkeypatch.setattr(Search, "_left", lambda self: 10.0)
+    monkeypatch.setattr(Search, "_speed", lambda self, form: 1000.0)
     assert found(0, 0.0)._affordable_passes() == 20
     # All of them are to be twice as quick as dynamic evaluation.
     assert found(0, 1000.0)._affordable_passes() == 4
@@ -279,8 +281,8 @@ def test_a_temperature_that_does_not_hold_is_one() -> None:
         ).T
         return PassScores(nats + first[:, None] + noise, np.empty((0, 3000)), 0.0, 0.0)
 
-    assert _plain_line(scores(rest), 3000).temperature == 1
-    assert _plain_line(scores(-0.1 * tried), 3000).temperature > 1
+    assert plain_line(scores(rest), 3000).temperature == 1
+    assert plain_line(scores(-0.1 * tried), 3000).temperature > 1
 
 
 def test_members_without_settings_cannot_learn_in_the_scaled_form(
@@ -310,6 +312,7 @@ def test_a_scale_whose_arrays_lie_transposed_is_kept_whole(
     lm.save(tmp_path / "model")
     again = load(tmp_path / "model").tuned
     assert again is not None and again.scale is not None
+    assert again.scale.seconds > 0  # of reading it
     for name, array in measured.named.items():
         np.testing.assert_array_equal(again.scale.named[name], array)
 

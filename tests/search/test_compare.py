@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keras_rnnlm.code_hash import code_hash
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import (
@@ -24,7 +25,7 @@ from keras_rnnlm.search.contestants import parse_sets
 from keras_rnnlm.search.plan import Plan, make_plan
 from keras_rnnlm.search.rungs import make_rungs
 from keras_rnnlm.search.running import Task
-from keras_rnnlm.search.runs import Records, Run, code_hash
+from keras_rnnlm.search.runs import Records, Run
 from keras_rnnlm.search.space import parse_search
 from keras_rnnlm.search.tune_plan import make_tune_plan
 from keras_rnnlm.training import memory
@@ -150,6 +151,7 @@ def test_hashes_tell_runs_apart(done: Comparison) -> None:
     assert len({each.hash for each in runs}) == len(runs)
     for each in runs:
         assert each.identity["code"] == code_hash() == done.records.facts["code"]
+        assert not {"code", "memory"} & set(each.identity["environment"])
         assert each.identity["data"] == {
             part: text["sha256"]
             for part, text in done.records.facts["data"].items()

@@ -37,12 +37,16 @@ def test_a_run_ends_with_the_figures_of_the_stored_system(
     assert names[0] == "static" and "ngram" in names
     assert system["valid"]["ngram"] < system["valid"]["static"]
     assert 0 < system["search_seconds"] <= system["seconds"]
+    ready = {line["name"]: line["preparation_seconds"] for line in system["test"]}
+    assert ready["static"] == 0.0 and ready["ngram"] > 0
     # The settings lie in the folder: the command measures the same with them.
     model = load(result.folder)
     lines = model.evaluate_additions(english_file, system=True)
     stored = [line["perplexity"] for line in system["test"][1:]]
     assert [line.perplexity for line in lines] == pytest.approx(stored, rel=1e-5)
-    assert "--system" in (result.folder / "README.md").read_text(encoding="utf-8")
+    card = (result.folder / "README.md").read_text(encoding="utf-8")
+    assert "--system" in card
+    assert f" in {system['test'][-1]['seconds']:.1f} s" in card
 
 
 def test_without_an_ngram_model_none_is_mixed_in(
@@ -87,5 +91,6 @@ def test_the_command_shows_its_lines(
     assert run([*command, *sets, "--out", out]) == 0
     told = capsys.readouterr().err
     assert "test, plain" in told and "test, + n-gram model" in told
+    assert "search for additions" in told
     report = json.loads(Path(out, "report.json").read_text(encoding="utf-8"))
     assert report["settings"]["system_minutes"] == 0.02

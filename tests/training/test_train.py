@@ -113,6 +113,7 @@ def test_a_run_leaves_a_whole_model_folder(corpus: Corpus, tmp_path: Path) -> No
     }
     report = json.loads((result.folder / "report.json").read_text())
     assert report == result.report == listener.report
+    assert report["command"] is None  # that is for the command line
     assert report["test"]["tokens"] == corpus.test.counts.tokens_predicted
     assert report["schedule"] == {
         "steps": 60,

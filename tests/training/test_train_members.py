@@ -49,6 +49,17 @@ OWN_WAYS: dict[str, Any] = {
     "noising_rate": 0.1,
     "partial_shuffle": True,
 }
+# An epoch of some ten steps; members cut lanes elsewhere and begin epochs elsewhere.
+VARYING: dict[str, Any] = {
+    "optimizer": "sgd",
+    "learning_rate": 5.0,
+    "clip_norm": 0.25,
+    "batch_size": 16,
+    "steps_deviation": 2,
+    "partial_shuffle": True,
+    "max_steps": 30,
+    "validations": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -64,18 +75,41 @@ def run(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> EnsembleRes
     return train_members(corpus, Settings(**{**SMALL, **OWN_WAYS}), folder, 3)
 
 
+@pytest.fixture(scope="module")
+def varying(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> EnsembleResult:
+    """Two members with windows of varying length, through several epochs."""
+    only_on("jax")
+    folder = tmp_path_factory.mktemp("varying") / "run"
+    return train_members(corpus, Settings(**{**SMALL, **VARYING}), folder, 2)
+
+
 def arrays(result: TrainingResult) -> dict[str, np.ndarray]:
     assert result.language_model is not None
     return weight_arrays(result.language_model.network)
 
 
-def test_members_are_what_they_are_alone(
-    run: EnsembleResult, corpus: Corpus, tmp_path: Path
-) -> None:
-    ends = set()
+def stopped_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a signal come just before a step, which is the last one of all members."""
+    ends = TrainingLoop.on_train_batch_end
+    sent: list[int] = []
+
+    def interrupt(self: TrainingLoop, batch: int, logs: Any = None) -> None:
+        if self.step == step - 2 and not sent:
+            sent.append(step)
+            signal.raise_signal(signal.SIGINT)  # is read after the next step
+        ends(self, batch, logs)
+
+    monkeypatch.setattr(TrainingLoop, "on_train_batch_end", interrupt)
+
+
+def alone_and_together(
+    run: EnsembleResult, corpus: Corpus, options: dict[str, Any], folder: Path
+) -> list[TrainingResult]:
+    """Return the runs of each member's seed alone, found equal to the members."""
+    singles = []
     for member, result in enumerate(run.members):
-        settings = Settings(**{**SMALL, **OWN_WAYS, "seed": SMALL["seed"] + member})
-        alone = train(corpus, settings, tmp_path / str(member))
+        settings = Settings(**{**options, "seed": options["seed"] + member})
+        alone = train(corpus, settings, folder / str(member))
         for name, array in arrays(alone).items():
             found = arrays(result)[name]
             np.testing.assert_allclose(found, array, rtol=1e-4, atol=1e-5)
@@ -91,8 +125,47 @@ def test_members_are_what_they_are_alone(
             np.testing.assert_allclose(
                 [row[value] for row in mine], [row[value] for row in wanted], rtol=1e-5
             )
-        ends.add((alone.report["schedule"]["steps"], alone.report["averaged_since"]))
+        singles.append(alone)
+    return singles
+
+
+def test_members_are_what_they_are_alone(
+    run: EnsembleResult, corpus: Corpus, tmp_path: Path
+) -> None:
+    singles = alone_and_together(run, corpus, {**SMALL, **OWN_WAYS}, tmp_path)
+    ends = {
+        (alone.report["schedule"]["steps"], alone.report["averaged_since"])
+        for alone in singles
+    }
     assert len(ends) > 1  # members ended, or began to average, at different steps
+
+
+def test_members_with_windows_of_varying_length_are_what_they_are_alone(
+    varying: EnsembleResult, corpus: Corpus, tmp_path: Path
+) -> None:
+    singles = alone_and_together(varying, corpus, {**SMALL, **VARYING}, tmp_path)
+    assert all(alone.report["epochs"] > 2 for alone in singles)
+
+
+def test_a_stopped_run_of_varying_windows_goes_on_with_the_same_ones(
+    varying: EnsembleResult,
+    corpus: Corpus,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Stopped within the first pass over the text and within a later one."""
+    settings = Settings(**{**SMALL, **VARYING})
+    for stop in (4, 21):
+        with monkeypatch.context() as patch:
+            stopped_at(stop, patch)
+            stopped = train_members(
+                corpus, settings, tmp_path / "run", 2, resume=stop > 4
+            )
+            assert stopped.interrupted == 2
+    resumed = train_members(corpus, settings, tmp_path / "run", 2, resume=True)
+    for mine, wanted in zip(resumed.members, varying.members, strict=True):
+        for name, array in arrays(wanted).items():
+            np.testing.assert_array_equal(arrays(mine)[name], array)
 
 
 def test_the_ensemble_is_the_mean_of_probabilities(
@@ -151,30 +224,17 @@ def test_a_stopped_run_goes_on_to_the_very_same_end(
 ) -> None:
     """Before and after members have ended, or begun to average, by themselves."""
     settings = Settings(**{**SMALL, **OWN_WAYS})
-    ends = TrainingLoop.on_train_batch_end
-
-    def stop_at(step: int) -> None:
-        sent: list[int] = []
-
-        def interrupt(self: TrainingLoop, batch: int, logs: Any = None) -> None:
-            if self.step == step - 2 and not sent:
-                sent.append(step)
-                signal.raise_signal(signal.SIGINT)  # is read after the next step
-            ends(self, batch, logs)
-
-        monkeypatch.setattr(TrainingLoop, "on_train_batch_end", interrupt)
-
     longest = run.report["schedule"]["steps"]
     for number, stop in enumerate((7, longest - 2)):
-        stop_at(stop)
-        stopped = train_members(
-            corpus, settings, tmp_path / "run", 3, resume=number > 0
-        )
+        with monkeypatch.context() as patch:
+            stopped_at(stop, patch)
+            stopped = train_members(
+                corpus, settings, tmp_path / "run", 3, resume=number > 0
+            )
         assert (stopped.interrupted, stopped.members) == (2, ())
         assert not (tmp_path / "run" / "report.json").exists()
     with pytest.raises(FolderError, match="ensemble"):
         krl.load(tmp_path / "run")
-    monkeypatch.setattr(TrainingLoop, "on_train_batch_end", ends)
     listener = Listener()
     resumed = train_members(
         corpus, settings, tmp_path / "run", 3, resume=True, reporter=listener
@@ -236,7 +296,6 @@ def test_a_member_that_diverges_is_named(
     [
         ({}, 1, "2 members or more"),
         ({"mode": "sentence"}, 2, "mode = sentence"),
-        ({"steps": 16, "steps_deviation": 2}, 2, "steps_deviation"),
         ({"optimizer": "adan"}, 2, "Did you mean 'adam'"),
         ({"units": 10**7}, 2, "GB of memory"),
     ],

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from keras_rnnlm.bench.limits import Limits, find_ceilings
-from keras_rnnlm.bench.machine import machine, versions
 from keras_rnnlm.bench.peers import Peer
 from keras_rnnlm.bench.process import ContestantFailed, Process
+from keras_rnnlm.bench.versions import versions
 from keras_rnnlm.bench.workloads import Workload
+from keras_rnnlm.machine import machine
 
 FORMAT = 1
 Tell = Callable[[str], None]

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from keras_rnnlm.bench.machine import machine, versions
+from keras_rnnlm.bench.versions import versions
+from keras_rnnlm.machine import machine
 
 Row = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keras_rnnlm.cli.base import Verb
+from keras_rnnlm.cli.base import Verb, typed_command
 from keras_rnnlm.cli.figures import short_row
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.process import program, started_at
@@ -194,6 +194,7 @@ def adapt(
             resume=options["resume"],
             reporter=reporter,
             started=started_at(),
+            command=typed_command(context),
         )
     if result.interrupted is not None:
         return say_interrupted(result, resume_command(context, out))

@@ -1,13 +1,15 @@
 """The options of what is added at evaluation time, and how its lines are shown."""
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from keras_rnnlm.cli.figures import TITLES
+from keras_rnnlm.cli.figures import TITLES, line_time
 from keras_rnnlm.cli.wording import count, figure
 from keras_rnnlm.errors import ConfigError, InputError, nearest
 
@@ -122,6 +124,8 @@ def load_ngram(
 ) -> "NGramModel | None":
     """Return the n-gram model that `--ngram` asks for.
 
+    Its `seconds` are those of all of this: with `fit`, of encoding the text as well.
+
     Raises:
         ConfigError: For an order below 1, or one of a model that is not fitted.
         InputError: For `fit` without a training text.
@@ -154,10 +158,12 @@ def load_ngram(
             "--ngram fit expects the text to count in, received none. Give it with "
             "--train, or an ARPA file."
         )
+    begun = time.perf_counter()
     text = encode_files(find_files(list(train), encoding), lm.tokenizer)
     if order is None:
         order = default_order(lm.tokenizer.kind)
-    return NGramModel.fit(text, lm.tokenizer.vocabulary_size, order)
+    model = NGramModel.fit(text, lm.tokenizer.vocabulary_size, order)
+    return replace(model, seconds=time.perf_counter() - begun)
 
 
 @contextmanager
@@ -192,7 +198,8 @@ def line_rows(
         rows.append(
             (
                 f"{'+ ' if i else ''}{title}",
-                f"{figure(report.perplexity)}{gain}, {report.seconds:.1f} s"
+                f"{figure(report.perplexity)}{gain}, "
+                f"{line_time(report.seconds, report.preparation_seconds)}"
                 f"  [{_settings(report)}]",
             )
         )

@@ -28,6 +28,15 @@ def typed_words(context: click.Context) -> tuple[str, ...]:
     return session.arguments if session else ()
 
 
+def typed_command(context: click.Context) -> list[str]:
+    """Return the command line as it was typed, `rnnlm` first, for a report.
+
+    Bytes of it that are no text are written as escapes.
+    """
+    words = ("rnnlm", *typed_words(context))
+    return [word.encode("utf-8", "backslashreplace").decode() for word in words]
+
+
 def is_typed(context: click.Context, name: str) -> bool:
     """Return whether an option stood on the command line."""
     return context.get_parameter_source(name) is ParameterSource.COMMANDLINE

@@ -2,10 +2,12 @@
 
 The figures of the plain forward pass always come first and are never replaced. What is
 added at evaluation time follows line by line, in JSON as the list `additions`: each
-with `name`, the figures, `seconds` and `settings`.
+with `name`, the figures, `seconds`, `preparation_seconds` and `settings`.
 """
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +27,7 @@ from keras_rnnlm.cli.figures import report_rows
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.wording import table
 from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.models.ensemble_folder import is_tuned
 
 if TYPE_CHECKING:
     from keras_rnnlm.language_model import LanguageModel
@@ -92,16 +95,25 @@ def evaluate(
 
     Additions (--dynamic, --cache, ...) are reported on lines of their own, each with
     what the lines above it have and one thing more. A MODEL that is an ensemble, as
-    `rnnlm train --members` writes them, is its first member with the others added.
+    `rnnlm train --members` writes them, is its first member with the others added;
+    with --system every line is of all members, where they were tuned together.
     """
     settings = parse_settings(sets)
-    model, *others = model_folders(model)
-    asked["ensemble"] = (*others, *asked["ensemble"])
+    folder, added = model, asked["ensemble"]
+    model, *others = model_folders(folder)
+    asked["ensemble"] = (*others, *added)
+    whole = asked["system"] and is_tuned(Path(folder))
     if others:
+        mean = "the lines after them are" if whole else "the line 'ensemble' is"
         click.echo(
             f"An ensemble of {1 + len(others)} models: the plain figures are those of "
-            f"{model} alone, the line 'ensemble' is the mean of all.",
+            f"{model} alone, {mean} of all.",
             err=True,
+        )
+    if whole and added:
+        raise click.UsageError(
+            f"--system uses settings that were searched for the models in '{folder}' "
+            "alone; leave --ensemble out."
         )
     _check(asked, settings, texts, weights)
     if example is not None:
@@ -125,7 +137,10 @@ def evaluate(
     figures = {**report.to_dict(), "weights": weights or "float32"}
     lines = []
     if _wanted(asked):
-        lines = _additions(lm, texts, encoding, asked, settings, report.protocol)
+        if whole:
+            lines = _lines_of_all(lm, others, folder, texts, encoding)
+        else:
+            lines = _additions(lm, texts, encoding, asked, settings, report.protocol)
         figures["additions"] = [line.to_dict() for line in lines]
     if as_json:
         click.echo(json.dumps(figures, ensure_ascii=False))
@@ -198,6 +213,33 @@ def _check_example(by: str, asked: dict[str, Any], weights: str | None) -> None:
         raise click.UsageError(
             "--by cache is one of the additions, filled by the example; it does not go "
             "with others or with --weights. Use --by dynamic, or leave them out."
+        )
+
+
+def _lines_of_all(
+    lm: "LanguageModel",
+    others: Sequence[str],
+    folder: str,
+    texts: tuple[str, ...],
+    encoding: str,
+) -> "list[LineReport]":
+    """Return the lines that were searched for an ensemble as a whole.
+
+    Args:
+        lm: Its first model.
+        others: The folders of the others.
+        folder: Its own folder.
+        texts: To read.
+        encoding: Of the texts.
+    """
+    from keras_rnnlm.language_model import load
+    from keras_rnnlm.scoring.tuned_ensemble import TunedEnsemble
+
+    ensemble = TunedEnsemble([lm, *map(load, others)])
+    ensemble.read_tuned_from(folder)
+    with working("evaluating") as progress:
+        return ensemble.evaluate_additions(
+            texts, static=True, system=True, encoding=encoding, progress=progress
         )
 
 

@@ -50,20 +50,44 @@ def short_row(part: str, report: Mapping[str, Any]) -> tuple[str, str]:
 def system_rows(system: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return rows with what was added at evaluation: `system` of a report.
 
-    The perplexities are those of the test text; without one, those that the search
-    found on the validation text.
+    The perplexities are those of the test text, each with its time; without one, those
+    that the search found on the validation text. The time of that search comes last.
     """
-    tested = [(line["name"], line["perplexity"]) for line in system["test"]]
-    searched = [(name, math.exp(nats)) for name, nats in system["valid"].items()]
-    searched.sort(key=lambda row: list(TITLES).index(row[0]))
-    text = "test" if tested else "valid"
-    return [
+    rows = [
         (
-            f"{text}, {'' if name == 'static' else '+ '}{TITLES[name]}",
-            _perplexity(value),
+            _step("test", line["name"]),
+            f"{_perplexity(line['perplexity'])}, "
+            # Reports of earlier versions do not say what had to be made ready.
+            + line_time(line["seconds"], line.get("preparation_seconds", 0.0)),
         )
-        for name, value in tested or searched
+        for line in system["test"]
     ]
+    if not rows:
+        searched = sorted(
+            system["valid"].items(), key=lambda row: list(TITLES).index(row[0])
+        )
+        rows = [
+            (_step("valid", name), _perplexity(math.exp(nats)))
+            for name, nats in searched
+        ]
+    search = f"{system['search_seconds']:.1f} s on the validation text"
+    return [*rows, ("search for additions", search)]
+
+
+def line_time(seconds: float, preparation: float) -> str:
+    """Return the cost of a line of the ladder, such as `33.2 s, ready in 1.1 s`.
+
+    Args:
+        seconds: Of reading the text with all that the line consists of.
+        preparation: Seconds of making ready what it adds; not told below 0.05.
+    """
+    ready = f", ready in {preparation:.1f} s" if preparation >= 0.05 else ""
+    return f"{seconds:.1f} s{ready}"
+
+
+def _step(text: str, name: str) -> str:
+    """Return the name of a line of the ladder on a text."""
+    return f"{text}, {'' if name == 'static' else '+ '}{TITLES[name]}"
 
 
 def _perplexities(report: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from keras_rnnlm.cli.base import Verb, is_typed, typed_words
+from keras_rnnlm.cli.base import Verb, is_typed, typed_command, typed_words
 from keras_rnnlm.cli.figures import short_row, system_rows
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.process import program, started_at
@@ -204,6 +204,7 @@ def train(context: click.Context, /, **options: Any) -> int:
             "schedule": schedule,
             "reporter": told,
             "started": started_at(),
+            "command": typed_command(context),
         }
         result: TrainingResult | EnsembleResult
         if options["members"] is None:

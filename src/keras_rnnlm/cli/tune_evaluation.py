@@ -1,6 +1,9 @@
 """`rnnlm tune-evaluation`: searches what is added to a model at evaluation time."""
 
 import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,6 +18,7 @@ from keras_rnnlm.cli.base import Verb
 from keras_rnnlm.cli.figures import TITLES
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.wording import figure, table
+from keras_rnnlm.models.ensemble_folder import is_ensemble
 
 
 @click.command(
@@ -48,32 +52,43 @@ def tune_evaluation(
     Temperature, dynamic evaluation and continuous cache always; with --train dynamic
     evaluation in its scaled form too; with --ngram, --ensemble and --mc-dropout the
     weights of those. `rnnlm evaluate MODEL TEXT --system` then uses what was found.
-    Give validation text, never the text whose figures you will report.
+    The models of a MODEL that is an ensemble are searched for as one. Give validation
+    text, never the text whose figures you will report.
     """
     import math
     import time
 
     from keras_rnnlm.language_model import load
     from keras_rnnlm.program_cache import keep_programs
+    from keras_rnnlm.scoring.tuned_ensemble import TunedEnsemble
     from keras_rnnlm.scoring.tuned_files import write_tuned
 
+    folders = model_folders(model)
+    whole = is_ensemble(Path(model))
+    if whole and options["ensemble"]:
+        raise click.UsageError(
+            f"'{model}' is an ensemble, whose models are searched for together; leave "
+            "--ensemble out, or give one of its model folders."
+        )
     begun = time.monotonic()
     keep_programs()
-    lm = load(model)
+    lm = load(folders[0])
     encoding = options["encoding"]
     train = options["train_texts"]
     ngram = load_ngram(lm, options["ngram"], train, encoding, options["ngram_order"])
+    search: Callable[..., Any] = lm.tune_evaluation
+    if whole:
+        ensemble = TunedEnsemble([lm, *map(load, folders[1:])])
+        search = ensemble.tune_evaluation
+    elif options["ensemble"]:
+        beside = [f for given in options["ensemble"] for f in model_folders(given)]
+        search = partial(search, ensemble=[load(folder) for folder in beside])
     with working("evaluating") as progress:
-        tuned = lm.tune_evaluation(
+        tuned = search(
             valid,
             train or None,
             seconds=max(60 * minutes - (time.monotonic() - begun), 0.0),
             mc_dropout=options["mc_dropout"] or 0,
-            ensemble=[
-                load(folder)
-                for given in options["ensemble"]
-                for folder in model_folders(given)
-            ],
             ngram=ngram,
             encoding=encoding,
             progress=progress,

@@ -109,12 +109,12 @@ class StreamBatches(Batches):
     `carry` is 1.0 where the row goes on from the same row of batch i - 1, and 0.0
     where its state starts from zero: at the first batch of each epoch, and by `reset`.
 
-    With a `deviation` T varies from batch to batch as in AWD-LSTM (see `Windows`), and
-    `rate_scale` says how the learning rate is to follow. With `rotate` each lane of an
-    epoch is cut at a random place and its two parts change places (Press 2019), so that
-    lanes stand beside others than before; where the end of a lane meets its beginning
-    the state is carried on all the same. With `reset` a lane begins some windows from a
-    zero state (Melis et al. 2018), as texts and windows do in evaluation.
+    With a `deviation` T varies from batch to batch as in AWD-LSTM, in an order that is
+    the same whatever the seed (see `Windows`); `rate_scale` says how the learning rate
+    is to follow. With `rotate` each lane of an epoch is cut at a random place and its
+    two parts change places (Press 2019), so that lanes stand beside others than before;
+    where the end of a lane meets its beginning the state is carried on all the same.
+    With `reset` a lane begins some windows from a zero state (Melis et al. 2018).
 
     Without `endless`, `len()` is one epoch, and Keras goes through the same epoch
     each time (the first, unless `start` is given). With it, batches never end and
@@ -221,7 +221,7 @@ class StreamBatches(Batches):
         otherwise weigh as much as a long one (Merity et al. 2018, section 5).
         """
         epoch, batch = self.position(index)
-        return self._windows.window(self.seed, epoch, batch)[1] / self.steps
+        return self._windows.window(epoch, batch)[1] / self.steps
 
     def __getitem__(self, index: int) -> tuple[dict[str, Any], Integers]:
         """Return batch `start + index`: inputs and targets.
@@ -233,7 +233,7 @@ class StreamBatches(Batches):
             `({"tokens": int32 (B, T), "carry": float32 (B,)}, targets int32 (B, T))`.
         """
         epoch, batch = self._place(index)
-        begin, steps = self._windows.window(self.seed, epoch, batch)
+        begin, steps = self._windows.window(epoch, batch)
         length = self._windows.total
         lanes = np.arange(self.batch_size, dtype=np.int64)[:, None]
         times = begin + np.arange(steps)

@@ -3,9 +3,14 @@
 AWD-LSTM (Merity et al. 2018) draws each window anew: its mean is `steps`, or half of
 that one time in twenty, and its length is normal about the mean. Here the shares of
 that distribution are kept but not the draws. Each epoch has the same windows, at most
-eight different lengths in all, in an order computed from (seed, epoch): a compiled step
+eight different lengths in all, in an order computed from the epoch: a compiled step
 sees few shapes, an epoch has a known number of batches, and any batch is found without
 going through those before it.
+
+The order does not depend on the seed of a run. So runs of neighbouring seeds, which
+are trained as members of an ensemble by one compiled program, have batches of the same
+shape at each step; what stands in the windows is decided by the seed (see
+`streams.StreamBatches`).
 """
 
 import math
@@ -15,6 +20,7 @@ from numpy.typing import NDArray
 
 HALVED = 0.05
 """Share of the windows whose mean is half of `steps`."""
+_SEED = 0  # of the orders, which are the same in all runs
 
 
 class Windows:
@@ -45,16 +51,16 @@ class Windows:
             self._all = np.array([room])
         self.total = int(self._all.sum())
         self.lengths = sorted(set(self._all.tolist()))
-        self._order: tuple[tuple[int, int], NDArray[np.int64]] | None = None
+        self._order: tuple[int, NDArray[np.int64]] | None = None
 
-    def window(self, seed: int, epoch: int, index: int) -> tuple[int, int]:
+    def window(self, epoch: int, index: int) -> tuple[int, int]:
         """Return where a window of an epoch begins in its lane, and its length."""
         # One tuple, replaced whole: threads may compute it twice, never see half.
         order = self._order
-        if order is None or order[0] != (seed, epoch):
-            random = np.random.default_rng((seed, epoch, 1))
+        if order is None or order[0] != epoch:
+            random = np.random.default_rng((_SEED, epoch, 1))
             ends = np.cumsum(random.permutation(self._all))
-            order = (seed, epoch), np.concatenate([[0], ends])
+            order = epoch, np.concatenate([[0], ends])
             self._order = order
         begin, end = order[1][index : index + 2]
         return int(begin), int(end - begin)

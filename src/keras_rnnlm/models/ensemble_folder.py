@@ -1,13 +1,15 @@
 """The folder of an ensemble: model folders side by side, and `ensemble.json`.
 
-Each member is an ordinary model folder, named `member-1`, `member-2` and so on.
+Each member is an ordinary model folder, named `member-1`, `member-2` and so on. What
+was searched for the evaluation of all together lies beside them, in the files that a
+model folder has for that (`scoring.tuned`).
 """
 
 import json
 from pathlib import Path
 
 from keras_rnnlm.errors import FolderError
-from keras_rnnlm.files import json_bytes
+from keras_rnnlm.files import EVALUATION, json_bytes
 
 FILE = "ensemble.json"
 FORMAT = 1
@@ -22,6 +24,11 @@ def member_names(members: int) -> list[str]:
 def is_ensemble(folder: Path) -> bool:
     """Whether a folder is that of an ensemble, its training finished or not."""
     return (folder / FILE).is_file()
+
+
+def is_tuned(folder: Path) -> bool:
+    """Whether the folder of an ensemble has settings of all its models together."""
+    return is_ensemble(folder) and (folder / EVALUATION).is_file()
 
 
 def member_folders(folder: Path) -> list[Path]:

@@ -34,9 +34,11 @@ class GradientScale:
 
     Attributes:
         named: float32 arrays of the shapes of the weights; their common mean is 1.
+        seconds: Wall-clock time of measuring it, or of reading its file.
     """
 
     named: Mapping[str, NDArray[np.float32]]
+    seconds: float = 0.0
 
     def arrays(self, network: keras.Model) -> list[NDArray[np.float32]]:
         """Return the arrays in the order of the network's trainable weights.
@@ -93,6 +95,7 @@ def measure_scale(
     Raises:
         InputError: If the text is shorter than a minibatch.
     """
+    begun = time.monotonic()
     first, last = _span(text)
     lanes = min(LANES, (last - first) // STEPS)
     if not long_enough(text):
@@ -104,7 +107,7 @@ def measure_scale(
     batches = max(1, min(each, most_tokens // lanes) // STEPS)
     begins = first + each * np.arange(lanes)
     state, sums = network.initial_state(lanes), None
-    begun, read = time.monotonic(), 0
+    read = 0
     for i in range(batches):
         if seconds is not None and i >= LEAST_BATCHES and i % LEAST_BATCHES == 0:
             ops.convert_to_numpy((sums or [])[0])  # wait: steps are not waited for
@@ -131,5 +134,6 @@ def measure_scale(
         {
             names[id(variable)]: (root / mean).astype(np.float32)
             for variable, root in zip(network.trainable_variables, roots, strict=True)
-        }
+        },
+        time.monotonic() - begun,
     )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,8 @@ from keras_rnnlm.scoring.cache import CacheSettings
 from keras_rnnlm.scoring.experts import Floats, fit_weights, mix
 from keras_rnnlm.scoring.gate import fit_gate
 from keras_rnnlm.scoring.held_out import cut_of, holds
-from keras_rnnlm.scoring.passes import PassScores
 from keras_rnnlm.scoring.system import Experts, Progress, Sources
-from keras_rnnlm.scoring.temperature import GRID, logs_at
-from keras_rnnlm.scoring.tuned import CACHE, DROPOUT, GATE, MEMBER, MODEL, NGRAM, Line
+from keras_rnnlm.scoring.tuned import CACHE, DROPOUT, GATE, MEMBER, NGRAM, Line
 
 LEAST_GATED = 1000  # predictions to fit a gate on
 
@@ -35,26 +33,31 @@ class MixtureSearch:
         sources: Sources,
         text: EncodedText,
         line: Line,
-        scores: PassScores,
+        experts: Mapping[str, Floats],
+        found: Floats,
         passes: int,
         progress: Progress | None,
     ) -> None:
-        """Begin with the network alone.
+        """Begin with the network alone, or with the networks of an ensemble.
 
         Args:
             sources: What lines draw on.
             text: Validation text.
-            line: The network's own line.
-            scores: A pass of it over the temperatures of `GRID`, with caches.
+            line: Theirs, without other experts.
+            experts: Natural-log probabilities (predictions,) of each of them by name,
+                as the line has it; the networks of an ensemble count alike.
+            found: (caches, predictions), those of the caches beside the first of them.
             passes: Of Monte Carlo dropout; 0 for none.
             progress: Called as in `system.evaluate_lines`.
         """
         self._sources, self._text, self._progress = sources, text, progress
         self._passes = passes
-        self._scores = scores
-        self._most = scores.nats.shape[1]
+        self._found = found
+        self._experts = dict(experts)
+        shares = [1 / len(experts)] * len(experts)
+        self._alone = mix(list(experts.values()), shares)
+        self._most = len(self._alone)
         self._cut = cut_of(self._most)
-        self._experts = {MODEL: logs_at(line.temperature, GRID, scores.nats)}
         self.lines = [line]
         self.losses: dict[str, float] = {}
 
@@ -62,7 +65,7 @@ class MixtureSearch:
         """Try what there is.
 
         Args:
-            caches: Those that the pass was made with.
+            caches: Those that were `found`, in their order.
         """
         others = self._others()
         if DROPOUT in others:
@@ -71,7 +74,7 @@ class MixtureSearch:
         if members:
             self._add("ensemble", members)
         best = self._best_cache()
-        self._add(CACHE, {CACHE: self._scores.caches[best]}, cache=caches[best])
+        self._add(CACHE, {CACHE: self._found[best]}, cache=caches[best])
         if NGRAM in others:
             self._add(NGRAM, {NGRAM: others[NGRAM]})
         if len(self.lines) > 1 and self._most >= LEAST_GATED:
@@ -113,14 +116,14 @@ class MixtureSearch:
     def _best_cache(self) -> int:
         """Return the place of the cache that gains most beside the network."""
         losses = []
-        for found in self._scores.caches:
-            pair = [self._experts[MODEL][: self._cut], found[: self._cut]]
+        for found in self._found:
+            pair = [self._alone[: self._cut], found[: self._cut]]
             losses.append(-mix(pair, fit_weights(pair).tolist()).mean())
         return int(np.argmin(losses))
 
     def _others(self) -> dict[str, Floats]:
-        """Return the experts that need no pass of the network itself."""
-        names = [member.name for member in self._sources.members]
+        """Return the experts that there is no pass of yet."""
+        names = [m.name for m in self._sources.members if m.name not in self._experts]
         if self._sources.ngram is not None:
             names.append(NGRAM)
         if self._passes:

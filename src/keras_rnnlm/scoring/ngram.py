@@ -10,6 +10,7 @@ up in the form of ARPA files (Katz 1987):
 """
 
 import os
+import time
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,6 +50,7 @@ class NGramModel:
         fallback: Whether the discounts of each length are those for texts too small or
             too regular to tell; empty for a model from a file.
         left_out: Number of n-grams of a file with words that the tokenizer lacks.
+        seconds: Wall-clock time of counting, or of reading the file.
     """
 
     tables: tuple[NGramTable, ...]
@@ -56,6 +58,7 @@ class NGramModel:
     discounts: tuple[Discounts, ...] = ()
     fallback: tuple[bool, ...] = ()
     left_out: int = 0
+    seconds: float = 0.0
 
     @property
     def order(self) -> int:
@@ -91,6 +94,7 @@ class NGramModel:
                 for, or an id outside the vocabulary.
             ValueError: If `order` is below 1, or `contexts` is none of the three.
         """
+        begun = time.perf_counter()
         if order < 1:
             raise ValueError(f"Expected an order of 1 or more, received {order}.")
         sentence_end = _sentence_end(text, contexts)
@@ -102,15 +106,27 @@ class NGramModel:
             )
         symbols, _ = symbols_of(text, vocabulary_size, sentence_end)
         found = estimate(symbols, vocabulary_size, order)
-        return cls(found.tables, sentence_end, found.discounts, found.fallback)
+        return cls(
+            found.tables,
+            sentence_end,
+            found.discounts,
+            found.fallback,
+            seconds=time.perf_counter() - begun,
+        )
 
     @classmethod
     def read_arpa(
         cls, path: str | os.PathLike[str], tokenizer: Tokenizer
     ) -> "NGramModel":
         """Read an ARPA file; see `arpa.read_arpa`."""
+        begun = time.perf_counter()
         read = read_arpa(path, tokenizer)
-        return cls(read.tables, read.sentence_end, left_out=read.left_out)
+        return cls(
+            read.tables,
+            read.sentence_end,
+            left_out=read.left_out,
+            seconds=time.perf_counter() - begun,
+        )
 
     def write_arpa(self, path: str | os.PathLike[str], tokenizer: Tokenizer) -> None:
         """Write an ARPA file; see `arpa.write_arpa`."""

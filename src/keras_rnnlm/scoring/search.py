@@ -16,46 +16,44 @@ must not be the text that is reported.
 """
 
 import dataclasses
-import itertools
 import logging
 import math
 import time
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
-from keras import ops
 
 from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.errors import InputError
 from keras_rnnlm.scoring.cache import CacheSettings
+from keras_rnnlm.scoring.cache_grid import cache_grid
 from keras_rnnlm.scoring.checks import check_ids
 from keras_rnnlm.scoring.climbing import Trials, climb, rates
 from keras_rnnlm.scoring.dynamic import DivergedError, DynamicReader
 from keras_rnnlm.scoring.ensemble import weights_hash
 from keras_rnnlm.scoring.experts import Floats
+from keras_rnnlm.scoring.gradient_scale import GradientScale
 from keras_rnnlm.scoring.held_out import HELD_OUT, LEAST_GAIN, cut_of, holds
 from keras_rnnlm.scoring.learning import DynamicSettings
 from keras_rnnlm.scoring.mixture_search import MixtureSearch
+from keras_rnnlm.scoring.pass_lines import line_of, logs_of, plain_line
 from keras_rnnlm.scoring.passes import (
     BLOCK,
     PassScores,
     Reader,
     StaticReader,
-    first_predictions,
     run_pass,
 )
 from keras_rnnlm.scoring.protocols import Protocol, segments
 from keras_rnnlm.scoring.system import Progress, Sources
-from keras_rnnlm.scoring.temperature import GRID, logs_at, lowest
-from keras_rnnlm.scoring.tuned import NGRAM, Line, Tuned
+from keras_rnnlm.scoring.temperature import GRID
+from keras_rnnlm.scoring.tuned import MODEL, NGRAM, Line, Tuned
 
 RATE = 0.64  # where the search begins
 DECAYS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)
 SEGMENTS = (5, 10, 20, 40, 80, 160)
-WINDOWS = (100, 500, 2000)
-# Of theta times the mean square of a hidden vector: what theta means depends on it.
-NEARNESS = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 LEAST = 2000  # predictions of a trial; fewer tell nothing
 MOST = 100_000  # predictions that any pass of the search looks at
@@ -91,11 +89,15 @@ def search(
         InputError: If the text has nothing to predict, or an id that is not in the
             vocabulary.
     """
-    return _Search(sources, text, seconds, passes, progress, least_speed).run()
+    return Search(sources, text, seconds, passes, progress, least_speed).run()
 
 
-class _Search:
-    """The state of one search: its text, its clock and what it has tried."""
+class Search:
+    """The state of one search: its text, its clock and what it has tried.
+
+    Of the model's network, which others may be mixed with. `EnsembleSearch` searches
+    for several networks as one.
+    """
 
     def __init__(
         self,
@@ -106,6 +108,7 @@ class _Search:
         progress: Progress | None,
         least_speed: float,
     ) -> None:
+        """Take the arguments of `search`."""
         self._sources, self._text, self._passes = sources, text, passes
         self._progress, self._least_speed = progress, least_speed
         self._begun = time.monotonic()
@@ -118,7 +121,7 @@ class _Search:
                 "received none. Give a longer text."
             )
         check_ids(sources.network.vocabulary_size, text.ids)
-        self._caches = self._cache_grid()
+        self._caches = cache_grid(sources.network, text, self._total)
         self._trials: list[dict[str, Any]] = []
         self._static_speed = 0.0  # predictions a second, as all speeds
         self._speeds: dict[tuple[int, bool], float] = {}
@@ -126,23 +129,29 @@ class _Search:
     def run(self) -> Tuned:
         """Search; see the module."""
         self._total = self._within(0.2 * self._seconds)
-        static = self._pass(None, GRID, self._total, self._caches)
-        plain = _plain_line(static, self._total)
+        static = self._whole(None, self._total)
+        plain = self._of_all(plain_line(static, self._total))
         found = self._dynamic(static)
         line, scores = found or (plain, static)
         passes = self._affordable_passes()
         scores = scores.first(self._mixable(line, scores.nats.shape[1], passes))
         most = scores.nats.shape[1]
         mixtures = MixtureSearch(
-            self._sources, self._text, line, scores, passes, self._progress
+            self._sources,
+            self._text,
+            line,
+            self._experts(line, scores),
+            scores.caches,
+            passes,
+            self._progress,
         )
         mixtures.run(self._caches)
         ladder = [plain, *mixtures.lines] if found else mixtures.lines
         # Over the predictions that all lines were compared on.
         losses = {
             "static": float(static.nats[GRID.index(1.0), :most].mean()),
-            plain.name: -float(_logs(static, plain, most).mean()),
-            line.name: -float(_logs(scores, line, most).mean()),
+            plain.name: -float(logs_of(static, plain, most).mean()),
+            line.name: -float(logs_of(scores, line, most).mean()),
             **mixtures.losses,
         }
         return Tuned(
@@ -162,6 +171,25 @@ class _Search:
             self._sources.ngram if any(NGRAM in x.weights for x in ladder) else None,
         )
 
+    # -- what is searched for -------------------------------------------------------
+
+    @property
+    def _networks(self) -> int:
+        """How many networks a line without other experts is of."""
+        return 1
+
+    def _of_all(self, line: Line) -> Line:
+        """Return a line with the weights of those networks."""
+        return line
+
+    def _whole(self, dynamic: DynamicSettings | None, most: int) -> PassScores:
+        """Return a pass of those networks, at all temperatures and with all caches."""
+        return self._pass(dynamic, GRID, most, self._caches)
+
+    def _experts(self, line: Line, scores: PassScores) -> dict[str, Floats]:
+        """Return each of those networks' part in a pass of them, by its name."""
+        return {MODEL: logs_of(scores, line, scores.nats.shape[1])}
+
     # -- passes ---------------------------------------------------------------------
 
     def _pass(
@@ -171,10 +199,21 @@ class _Search:
         most: int,
         caches: Sequence[CacheSettings] = (),
     ) -> PassScores:
-        network = self._sources.network
+        """Return a pass of the model's own network."""
+        first = self._sources.network, self._sources.scale
+        return self._read(*first, dynamic, temperatures, most, caches)
+
+    def _read(
+        self,
+        network: keras.Model,
+        scale: GradientScale | None,
+        dynamic: DynamicSettings | None,
+        temperatures: Sequence[float],
+        most: int,
+        caches: Sequence[CacheSettings] = (),
+    ) -> PassScores:
         reader: Reader = StaticReader(network, temperatures)
         if dynamic is not None:
-            scale = self._sources.scale
             reader = DynamicReader(network, dynamic, scale, temperatures)
         what = "evaluating" if dynamic is None else "learning"
 
@@ -185,35 +224,14 @@ class _Search:
         return run_pass(reader, network, self._text, caches, told, most)
 
     def _within(self, seconds: float) -> int:
-        """Return how many predictions a pass with all caches may look at."""
+        """Return how many predictions a whole pass may look at."""
         sample = min(self._total, 2 * BLOCK)
         self._pass(None, GRID, sample, self._caches)  # to compile
         begun = time.monotonic()
         self._pass(None, GRID, sample, self._caches)
         self._static_speed = sample / (time.monotonic() - begun)
-        return min(max(int(self._static_speed * seconds), LEAST), self._total)
-
-    def _cache_grid(self) -> list[CacheSettings]:
-        """Return caches to try, their thetas by the size of the hidden vectors."""
-        network = self._sources.network
-        reader = StaticReader(network)
-        starts, stops = segments(self._text, Protocol("carry"))
-        starts, stops = first_predictions(starts, stops, 512)
-        start, stop = int(starts[0]), int(stops[0])
-        steps = reader.steps(stop - start)
-        count = min(steps, stop - start)
-        ids = np.zeros((2, 1, steps), np.int32)
-        ids[0, 0, :count] = self._text.ids[start - 1 : start + count - 1]
-        ids[1, 0, :count] = self._text.ids[start : start + count]
-        reader.begin()
-        _, hidden = reader.read(ids[0], ids[1], count)
-        vectors = ops.convert_to_numpy(hidden)[:count].astype(np.float64)
-        size = max(float((vectors**2).sum(axis=1).mean()), 1e-12)
-        windows = [w for w in WINDOWS if w <= max(self._total, WINDOWS[0])]
-        return [
-            CacheSettings(window, nearness / size)
-            for window, nearness in itertools.product(windows, NEARNESS)
-        ]
+        speed = self._static_speed / self._networks
+        return min(max(int(speed * seconds), LEAST), self._total)
 
     # -- dynamic evaluation ---------------------------------------------------------
 
@@ -233,14 +251,14 @@ class _Search:
         for settings in (best, dataclasses.replace(best, rate=best.rate / 4)):
             most = self._affordable(settings)
             try:
-                scores = self._pass(settings, GRID, most, self._caches)
+                scores = self._whole(settings, most)
             except DivergedError:
                 continue
             cut = cut_of(most)
-            gains = _logs(scores, _line_of(scores, cut, settings), most)
-            gains -= _logs(static, _line_of(static, cut), most)
+            gains = logs_of(scores, line_of(scores, cut, settings), most)
+            gains -= logs_of(static, line_of(static, cut), most)
             if holds(gains[cut:]):
-                return _line_of(scores, most, settings), scores
+                return self._of_all(line_of(scores, most, settings)), scores
         _log.info("Dynamic evaluation did not hold on text it was not searched on.")
         return None
 
@@ -251,7 +269,9 @@ class _Search:
         usual = DynamicSettings(rate=RATE, scaled=scaled)
         first, speed = self._first_form(usual)
         forms = [first, dataclasses.replace(first, scaled=False)][: 1 + scaled]
-        most = int(speed * (until - time.monotonic()) / TRIALS)
+        # After trials of one network comes a pass of all, half as long again.
+        trials = max(TRIALS, 2.25 * self._networks)
+        most = int(speed * (until - time.monotonic()) / trials)
         most = min(max(most, LEAST), cut_of(self._total))
         loss_of = Trials(self._loss_of_trial, until).loss
         static = self._pass(None, (1.0,), most).nats.mean()
@@ -296,7 +316,7 @@ class _Search:
         for segment in SEGMENTS[SEGMENTS.index(form.segment) :]:
             form = _with_segment(form, segment)
             speed = self._speed(form)
-            if speed >= self._least_speed:
+            if speed >= self._least_speed * self._networks:
                 break
         return form, speed
 
@@ -304,10 +324,10 @@ class _Search:
         """Whether a form is quick enough; a longer segment than the first is."""
         if form.segment >= first.segment or not self._least_speed:
             return True
-        return self._speed(form) >= self._least_speed
+        return self._speed(form) >= self._least_speed * self._networks
 
     def _speed(self, form: DynamicSettings) -> float:
-        """Return how many predictions a second a form makes; measured once."""
+        """Return how many predictions a second one network makes; measured once."""
         key = form.segment, form.scaled
         if key not in self._speeds:
             still = dataclasses.replace(form, rate=0.0)
@@ -325,7 +345,7 @@ class _Search:
             for trial in self._trials
             if trial["segment"] == dynamic.segment
         ]
-        most = int(0.5 * min(speeds) * self._left())
+        most = int(0.5 * min(speeds) * self._left() / self._networks)
         used = max(int(trial["predictions"]) for trial in self._trials)
         return min(max(most, math.ceil(used / (1 - HELD_OUT))), self._total)
 
@@ -347,41 +367,18 @@ class _Search:
             passes: Of dropout.
         """
         each = passes / self._static_speed
-        if self._sources.members:
+        unread = 1 + len(self._sources.members) - self._networks
+        if unread:
             speed = self._static_speed
             if line.dynamic is not None:
                 speed = self._speed(line.dynamic)
-            each += len(self._sources.members) / speed
+            each += unread / speed
         if not each:
             return most
         return min(most, max(LEAST, int(self._left() / each)))
 
     def _left(self) -> float:
         return max(self._seconds - (time.monotonic() - self._begun), 0.0)
-
-
-def _plain_line(scores: PassScores, most: int) -> Line:
-    """Return the line of the network as it stands: at a temperature, if that holds."""
-    cut = cut_of(most)
-    as_it_is = Line("temperature", 1.0)
-    gains = _logs(scores, _line_of(scores, cut), most) - _logs(scores, as_it_is, most)
-    if holds(gains[cut:]):
-        return _line_of(scores, most)
-    _log.info("A temperature did not help on the validation text.")
-    return as_it_is
-
-
-def _line_of(
-    scores: PassScores, most: int, dynamic: DynamicSettings | None = None
-) -> Line:
-    """Return the line of a pass with the temperature that its beginning asks for."""
-    temperature = lowest(GRID, scores.nats[:, :most].sum(axis=1))
-    name = "temperature" if dynamic is None else "dynamic"
-    return Line(name, temperature, dynamic)
-
-
-def _logs(scores: PassScores, line: Line, most: int) -> Floats:
-    return logs_at(line.temperature, GRID, scores.nats[:, :most])
 
 
 def _with_segment(form: DynamicSettings, segment: int) -> DynamicSettings:

@@ -1,6 +1,8 @@
 """An n-gram model that lies in a model folder, read when it is asked for."""
 
 import hashlib
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from keras_rnnlm.data.tokenizers import Tokenizer
@@ -35,15 +37,19 @@ class StoredNGram:
     def model(self) -> NGramModel:
         """Return the model, which the first call reads.
 
+        Its `seconds` are those of checking the file and of reading it.
+
         Raises:
             FolderError: The file is absent, damaged or no ARPA file.
         """
         if self._model is None:
+            begun = time.perf_counter()
             self.content()
             try:
-                self._model = NGramModel.read_arpa(self._path, self._tokenizer)
+                read = NGramModel.read_arpa(self._path, self._tokenizer)
             except RNNLMError as error:
                 raise FolderError(f"'{self._path}' cannot be read: {error}") from error
+            self._model = replace(read, seconds=time.perf_counter() - begun)
         return self._model
 
 

@@ -3,7 +3,8 @@
 What several lines need is computed once: a pass of the network as it stands serves all
 temperatures and caches that are laid upon it, and so does a pass in which it learns.
 The seconds of a line are those of all it consists of, as if it had been asked for
-alone.
+alone. What has to be made ready before a text is read is told apart from them, with the
+line that is the first to need it.
 """
 
 import dataclasses
@@ -20,7 +21,7 @@ from keras_rnnlm.errors import InputError
 from keras_rnnlm.scoring.cache import CacheSettings
 from keras_rnnlm.scoring.dropout import dropout_log_probabilities
 from keras_rnnlm.scoring.dynamic import DynamicReader
-from keras_rnnlm.scoring.ensemble import Member
+from keras_rnnlm.scoring.ensemble import Member, line_of_member
 from keras_rnnlm.scoring.experts import Floats, mix
 from keras_rnnlm.scoring.gate import Gate
 from keras_rnnlm.scoring.gate_features import network_features
@@ -82,12 +83,18 @@ class LineReport:
     Attributes:
         line: Its settings.
         figures: Those of `report.figures_of`.
-        seconds: Wall-clock time of all it consists of, compilation included.
+        seconds: Wall-clock time of reading the text with all it consists of,
+            compilation included.
+        preparation_seconds: Wall-clock time of making ready what it adds to the lines
+            above it: counting or reading an n-gram model, measuring or reading a scale
+            of gradients, copying weights that will learn, loading a member. No part
+            of `seconds`. It counts too where it was spent earlier in the process.
     """
 
     line: Line
     figures: dict[str, Any]
     seconds: float
+    preparation_seconds: float = 0.0
 
     @property
     def perplexity(self) -> float:
@@ -95,13 +102,17 @@ class LineReport:
         return float(self.figures["perplexity"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return `name`, `protocol`, the figures, `seconds` and `settings` for JSON."""
+        """Return the line for JSON.
+
+        `name`, `protocol`, the figures, `seconds`, `preparation_seconds`, `settings`.
+        """
         settings = self.line.to_dict()
         return {
             "name": settings.pop("name"),
             "protocol": "carry",
             **finite(self.figures),
             "seconds": self.seconds,
+            "preparation_seconds": self.preparation_seconds,
             "settings": settings,
         }
 
@@ -128,6 +139,7 @@ def evaluate_lines(
     experts = Experts(sources, text, lines, progress)
     starts, stops = segments(text, Protocol("carry"))
     reports = []
+    ready: set[Any] = set()
     for line in lines:
         found, seconds = experts.of(line)
         begun = time.perf_counter()
@@ -139,7 +151,10 @@ def evaluate_lines(
             mixed = Gate.from_dict(dict(line.gate)).mix(arrays, experts.features(line))
         totals = Totals.of(-mixed, text, starts, stops)
         seconds += time.perf_counter() - begun
-        reports.append(LineReport(line, figures_of(totals, text), seconds))
+        needed = experts.preparations(line)
+        added = sum((needed[key] for key in needed if key not in ready), 0.0)
+        ready.update(needed)
+        reports.append(LineReport(line, figures_of(totals, text), seconds, added))
     return reports
 
 
@@ -150,6 +165,7 @@ class _Wanted:
     temperatures: set[float]
     caches: set[CacheSettings]
     scores: PassScores | None = None
+    preparation: float = 0.0  # seconds in which it was made able to learn
 
 
 class Experts:
@@ -185,7 +201,7 @@ class Experts:
                     wanted.caches.add(line.cache)
             for name in line.weights:
                 if name.startswith(MEMBER):
-                    settings = _settings_of(sources.member(name), line)
+                    settings = line_of_member(sources.member(name), line)
                     self._wanted(name, settings.dynamic).temperatures.add(
                         settings.temperature
                     )
@@ -204,9 +220,28 @@ class Experts:
             elif name == MODEL:
                 self._add_model(MODEL, line, found, costs)
             else:
-                member = _settings_of(self._sources.member(name), line)
+                member = line_of_member(self._sources.member(name), line)
                 self._add_model(name, member, found, costs)
         return found, sum(costs.values())
+
+    def preparations(self, line: Line) -> dict[Any, float]:
+        """Return the seconds of what had to be made ready for a line, thing by thing.
+
+        Args:
+            line: One that `of` has been asked for. What it shares with another line has
+                the same key there.
+        """
+        found: dict[Any, float] = {}
+        for name in line.weights:
+            if name == NGRAM and self._sources.ngram is not None:
+                found[NGRAM] = self._sources.ngram.seconds
+            elif name in (MODEL, CACHE):
+                found |= self._of_learning(MODEL, line.dynamic)
+            elif name.startswith(MEMBER):
+                member = self._sources.member(name)
+                found[name] = member.seconds
+                found |= self._of_learning(name, line_of_member(member, line).dynamic)
+        return found
 
     def features(self, line: Line) -> Floats:
         """Return what a gate of the line looks at, (predictions, features).
@@ -260,15 +295,13 @@ class Experts:
         """Return a pass, which is made at its first use."""
         wanted = self._wanted(who, dynamic)
         if wanted.scores is None:
-            network, scale = self._sources.network, self._sources.scale
-            if who != MODEL:
-                member = self._sources.member(who)
-                network = member.network
-                scale = member.tuned.scale if member.tuned else None
+            network, scale = self._network(who)
             temperatures = sorted(wanted.temperatures)
             reader: Reader = StaticReader(network, temperatures)
             if dynamic is not None:
+                begun = time.perf_counter()
                 reader = DynamicReader(network, dynamic, scale, temperatures)
+                wanted.preparation = time.perf_counter() - begun
             wanted.scores = run_pass(
                 reader,
                 network,
@@ -278,6 +311,26 @@ class Experts:
                 self._most,
             )
         return wanted, wanted.scores
+
+    def _network(self, who: str) -> tuple[keras.Model, GradientScale | None]:
+        """Return the network of an expert and the scale of its gradients."""
+        if who == MODEL:
+            return self._sources.network, self._sources.scale
+        member = self._sources.member(who)
+        return member.network, member.gradient_scale
+
+    def _of_learning(
+        self, who: str, dynamic: DynamicSettings | None
+    ) -> dict[Any, float]:
+        """Return the seconds of what a network needs to learn, nothing without that."""
+        if dynamic is None:
+            return {}
+        found: dict[Any, float] = {}
+        found[who, dynamic] = self._wanted(who, dynamic).preparation
+        _, scale = self._network(who)
+        if dynamic.scaled and scale is not None:
+            found[who, "scale"] = scale.seconds
+        return found
 
     def _ngram(self) -> tuple[Floats, float]:
         if NGRAM not in self._others:
@@ -316,33 +369,3 @@ class Experts:
 
 def _in_order(caches: set[CacheSettings]) -> list[CacheSettings]:
     return sorted(caches, key=lambda cache: (cache.window, cache.theta))
-
-
-def without_scale(member: Member) -> InputError:
-    """Return the error of a member that cannot learn in the scaled form."""
-    return InputError(
-        f"Expected settings of its own for the ensemble's {member.name}, which is "
-        "to learn in the scaled form, received none. Run `rnnlm tune-evaluation` "
-        "on its folder too, with --train."
-    )
-
-
-def _settings_of(member: Member, line: Line) -> Line:
-    """Return the line by which a member is read beside the model's `line`.
-
-    Its own settings if it has any: the first line without, or with, dynamic evaluation,
-    which is left out where its own search left it out.
-
-    Raises:
-        InputError: If it would have to learn scaled and has no scale.
-    """
-    if member.tuned is not None:
-        own = [
-            candidate
-            for candidate in member.tuned.lines
-            if (candidate.dynamic is not None) == (line.dynamic is not None)
-        ]
-        return own[0] if own else member.tuned.lines[0]
-    if line.dynamic is not None and line.dynamic.scaled:
-        raise without_scale(member)
-    return dataclasses.replace(line, weights={MODEL: 1.0})

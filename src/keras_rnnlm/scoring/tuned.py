@@ -10,7 +10,8 @@ weights. Beside the model, in its folder, lie
 | `gradient-scale.safetensors` | RMS of gradients, where a line learns scaled      |
 | `ngram.arpa`                 | the n-gram model, where a line mixes one in       |
 
-all of them covered by `manifest.json`. A folder without them is as good as before.
+all of them covered by `manifest.json`. A folder without them is as good as before. The
+folder of an ensemble has the same files for all its models together.
 """
 
 import dataclasses
@@ -120,10 +121,13 @@ class Tuned:
 
     Attributes:
         lines: The ladder; the last one is the whole system.
-        weights_hash: Of the network they were found for.
+        weights_hash: Of the network they were found for; of an ensemble of all of them
+            (`ensemble.hash_of_all`).
         record: How they were found: text, predictions, seconds, trials.
         scale: Of gradients, or None.
         ngram_source: The n-gram model, or where it lies, or None.
+        member_scales: Of the gradients of an ensemble's networks after the first, in
+            their order, where a line learns scaled.
     """
 
     lines: tuple[Line, ...]
@@ -131,6 +135,7 @@ class Tuned:
     record: Mapping[str, Any] = field(default_factory=dict)
     scale: GradientScale | None = None
     ngram_source: NGramModel | StoredNGram | None = None
+    member_scales: tuple[GradientScale, ...] = ()
 
     @property
     def ngram(self) -> NGramModel | None:

@@ -17,9 +17,11 @@ from keras_rnnlm.scoring.additions import Additions, make_lines, system_lines
 from keras_rnnlm.scoring.cache import CacheSettings
 from keras_rnnlm.scoring.ensemble import (
     Member,
+    check_different,
     check_tokenizers,
     check_weights,
     weights_hash,
+    without_scale,
 )
 from keras_rnnlm.scoring.gradient_scale import measure_scale
 from keras_rnnlm.scoring.learning import DynamicSettings
@@ -30,7 +32,6 @@ from keras_rnnlm.scoring.system import (
     Progress,
     Sources,
     evaluate_lines,
-    without_scale,
 )
 from keras_rnnlm.scoring.tuned import Line, Tuned
 from keras_rnnlm.scoring.tuned_files import files_of, read_tuned
@@ -46,6 +47,7 @@ class TunedEvaluation(ABC):
         self._tuned: Tuned | None = None
         self._folder: Path | None = None  # where settings lie that were not read yet
         self._origin: Tuned | None = None  # settings of the model it was made of
+        self._reading = 0.0  # seconds in which it was read from its folder
 
     @abstractmethod
     def _rnnlm(self, verb: str) -> CausalLM:
@@ -73,7 +75,8 @@ class TunedEvaluation(ABC):
     ) -> list[LineReport]:
         """Report what additions to a plain forward pass make of a text, line by line.
 
-        Each line has one thing more than the line before; `evaluate` gives the figure
+        Each line has one thing more than the line before, and says what reading the
+        text took and what making that one thing ready did; `evaluate` gives the figure
         that they are to be set beside. All of them read every file as one stream, the
         protocol `carry`.
 
@@ -212,10 +215,19 @@ class TunedEvaluation(ABC):
         self.tuned = tuned
         return tuned
 
-    def read_tuned_from(self, folder: str | os.PathLike[str]) -> None:
-        """Let `tuned` be what lies in a model folder, read when it is asked for."""
+    def read_tuned_from(
+        self, folder: str | os.PathLike[str], seconds: float = 0.0
+    ) -> None:
+        """Let `tuned` be what lies in a model folder, read when it is asked for.
+
+        Args:
+            folder: The folder.
+            seconds: In which the model itself was read from it: what it takes to have
+                it ready as a member of an ensemble.
+        """
         # In full: by then the program may work in another folder.
         self._tuned, self._folder = None, Path(folder).absolute()
+        self._reading = seconds
 
     def _tuned_files(self) -> dict[str, bytes | None]:
         """Return the settings as files of a model folder, if they are of these weights.
@@ -246,10 +258,10 @@ class TunedEvaluation(ABC):
         for i, other in enumerate(ensemble, 1):
             check_tokenizers(self.tokenizer, other.tokenizer, f"member {i}")
         members = tuple(
-            Member(other._rnnlm("join an ensemble"), other._settings())
+            Member(other._rnnlm("join an ensemble"), other._settings(), other._reading)
             for other in ensemble
         )
-        _check_different(members)
+        check_different(members)
         tuned = self._settings()
         scale = tuned.scale if tuned is not None else None
         return Sources(self._rnnlm("add to"), scale, ngram, members)
@@ -282,17 +294,6 @@ def _check_alone(given: Sequence[str]) -> None:
             f"{', '.join(given)}. Leave them out, or leave `system` out and name all "
             "that is to be added."
         )
-
-
-def _check_different(members: Sequence[Member]) -> None:
-    """Refuse a model that is a member twice: experts are known by their weights."""
-    names = [member.name for member in members]
-    for number, name in enumerate(names, 1):
-        if (first := names.index(name) + 1) < number:
-            raise InputError(
-                "Expected different models in an ensemble, received one of the same "
-                f"weights twice (members {first} and {number}). Leave one of them out."
-            )
 
 
 def _check_members(sources: Sources, lines: Sequence[Line]) -> None:

@@ -2,31 +2,35 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from keras_rnnlm.data.tokenizers import Tokenizer
 from keras_rnnlm.errors import FolderError
+from keras_rnnlm.files import EVALUATION
 from keras_rnnlm.models.folder import json_bytes, write_file, write_manifest
 from keras_rnnlm.scoring.gradient_scale import GradientScale
 from keras_rnnlm.scoring.ngram import NGramModel
 from keras_rnnlm.scoring.stored_ngram import StoredNGram, read_checked
 from keras_rnnlm.scoring.tuned import Line, Tuned
 
-SETTINGS, SCALE, ARPA = "evaluation.json", "gradient-scale.safetensors", "ngram.arpa"
+SETTINGS, SCALE, ARPA = EVALUATION, "gradient-scale.safetensors", "ngram.arpa"
 FORMAT = 1
+_MEMBER = "member-"  # begins the names of scales of members from the second on
 
 
 def write_tuned(folder: str | Path, tuned: Tuned, tokenizer: Tokenizer) -> None:
     """Write the settings into a model folder and renew its manifest.
 
     Args:
-        folder: A complete model folder.
+        folder: A complete model folder, or that of an ensemble.
         tuned: What to write; files of earlier settings are replaced or removed.
         tokenizer: Of the model, which names the tokens of the n-gram model.
 
@@ -55,7 +59,7 @@ def files_of(tuned: Tuned | None, tokenizer: Tokenizer) -> dict[str, bytes | Non
     files[SETTINGS] = json_bytes(_described(tuned))
     if tuned.scale is not None:
         # safetensors writes a transposed array wrongly without a word.
-        named = tuned.scale.named.items()
+        named = _named(tuned.scale, tuned.member_scales).items()
         files[SCALE] = save({n: np.ascontiguousarray(a) for n, a in named})
     source = tuned.ngram_source
     if isinstance(source, StoredNGram):
@@ -92,7 +96,7 @@ def read_tuned(folder: str | Path, tokenizer: Tokenizer) -> Tuned | None:
     """Read the settings of a model folder.
 
     Args:
-        folder: A complete model folder.
+        folder: A complete model folder, or that of an ensemble.
         tokenizer: Of the model.
 
     Returns:
@@ -121,13 +125,9 @@ def read_tuned(folder: str | Path, tokenizer: Tokenizer) -> Tuned | None:
     ngram = None
     if stored.get("ngram"):
         ngram = StoredNGram(folder / ARPA, _hash_of(folder, ARPA), tokenizer)
-    return Tuned(
-        lines,
-        weights_hash,
-        record,
-        _read_scale(folder) if stored.get("scale") else None,
-        ngram,
-    )
+    scales = _read_scales(folder) if stored.get("scale") else []
+    first = scales[0] if scales else None
+    return Tuned(lines, weights_hash, record, first, ngram, tuple(scales[1:]))
 
 
 def _described(tuned: Tuned) -> dict[str, Any]:
@@ -148,16 +148,35 @@ def _arpa(ngram: NGramModel, tokenizer: Tokenizer) -> bytes:
         return path.read_bytes()
 
 
-def _read_scale(folder: Path) -> GradientScale:
+def _named(
+    scale: GradientScale, others: Sequence[GradientScale]
+) -> dict[str, NDArray[np.float32]]:
+    """Return the arrays of all scales by name; those of others say which member's."""
+    named = dict(scale.named)
+    for number, other in enumerate(others, 2):
+        named |= {f"{_MEMBER}{number}.{name}": a for name, a in other.named.items()}
+    return named
+
+
+def _read_scales(folder: Path) -> list[GradientScale]:
+    """Return the scale of the network, or those of all networks of an ensemble."""
+    begun = time.perf_counter()
     path = _checked(folder, SCALE)
+    members: dict[int, dict[str, NDArray[np.float32]]] = {1: {}}
     try:
         with safe_open(path, framework="numpy") as stored:
-            names = stored.keys()
-            return GradientScale({name: stored.get_tensor(name) for name in names})
+            for name in stored.keys():  # noqa: SIM118
+                number, own = 1, name
+                if name.startswith(_MEMBER):
+                    member, _, own = name.removeprefix(_MEMBER).partition(".")
+                    number = int(member)
+                members.setdefault(number, {})[own] = stored.get_tensor(name)
     except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise FolderError(
             f"'{path}' cannot be read ({error}). Run `rnnlm tune-evaluation` again."
         ) from error
+    seconds = (time.perf_counter() - begun) / len(members)
+    return [GradientScale(members[number], seconds) for number in sorted(members)]
 
 
 def _checked(folder: Path, name: str) -> Path:

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from keras_rnnlm.code_hash import code_hash
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.search.contestants import NGRAM
 from keras_rnnlm.search.plan import Plan
 from keras_rnnlm.search.running import Task, identity_of, run_network, run_ngram
-from keras_rnnlm.search.runs import FINAL, TRIAL, Records, Run, code_hash
+from keras_rnnlm.search.runs import FINAL, TRIAL, Records, Run
 from keras_rnnlm.search.trials import orders, trial_settings
 from keras_rnnlm.training.identity import check_identity, environment
 from keras_rnnlm.training.reporter import Reporter, SilentReporter

@@ -37,6 +37,10 @@ from keras_rnnlm.training.signals import Interrupted
 from keras_rnnlm.training.train import train
 
 Blocks = NDArray[np.float64] | None
+_BESIDE = ("code", "memory")
+"""What an environment has that the hash of a run does without: the code, which stands
+in it by itself, and the memory, which may differ from one start of a machine to the
+next and decides nothing."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,8 @@ def identity_of(task: Task, corpus: Corpus, facts: dict[str, Any]) -> dict[str, 
         found[VECTORS] = _hash_of_vectors(settings.vectors)
     if not isinstance(given, Settings):
         found["settings"] = {"order": given}
-    both = {name: facts[name] for name in ("code", "environment")}
+    environment = {k: v for k, v in facts["environment"].items() if k not in _BESIDE}
+    both = {"code": facts["code"], "environment": environment}
     return {"model": task.model, **found, **both}
 
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from keras_rnnlm.errors import FolderError
 from keras_rnnlm.models.folder import json_bytes, write_file
-from keras_rnnlm.own_code import imported_files
 
 FORMAT = 1
 NAME = "comparison.json"
@@ -89,22 +88,6 @@ def hash_of(value: Any) -> str:
     """Return the SHA-256 of a value's JSON, in whatever order its keys came."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def code_hash() -> str:
-    """Return the SHA-256 of all source files, names included.
-
-    They are those of this package and the user's own that were imported.
-    """
-    root = Path(__file__).resolve().parent.parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*")):
-        if path.suffix in (".py", ".cc", ".h", ".toml") and path.is_file():
-            digest.update(path.relative_to(root).as_posix().encode() + b"\0")
-            digest.update(path.read_bytes() + b"\0")
-    for path in imported_files():
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 class Records:

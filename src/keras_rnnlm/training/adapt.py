@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -153,6 +153,7 @@ def adapt(
     resume: bool = False,
     reporter: Reporter | None = None,
     started: float | None = None,
+    command: Sequence[str] | None = None,
 ) -> TrainingResult:
     """Let a trained model go on with a new text, and write what came of it.
 
@@ -169,6 +170,7 @@ def adapt(
         resume: As in `train`.
         reporter: As in `train`.
         started: As in `train`.
+        command: As in `train`.
 
     Returns:
         The result. Beside what `train` reports, `adaptation` holds the figures of the
@@ -215,6 +217,7 @@ def adapt(
             flag,
             reporter,
             optimizer,
+            command=command,
             base=base,
             adaptation=adaptation,
             old=old,

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from keras_rnnlm.training.model_card import system_lines
+from keras_rnnlm.training.origin import origin_lines
+
 _TEXTS = ("valid", "test")
 
 
@@ -31,6 +34,8 @@ def ensemble_card(report: dict[str, Any]) -> str:
         f"| **together** | | | {' | '.join(f'**{figure}**' for figure in together)} |",
         "",
         f"Protocol: {', '.join(sorted(protocols)) or 'no text to evaluate'}.",
+        *system_lines(report.get("system")),
+        *origin_lines(report),
         "",
         "```",
         "rnnlm evaluate THIS_FOLDER text.txt",

@@ -1,6 +1,6 @@
 """The runs of an ensemble's members, and what steps them together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,9 @@ from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.resegmentation import Resegmentation
 from keras_rnnlm.files import CHECKPOINT
 from keras_rnnlm.models.ensemble_folder import member_folders
-from keras_rnnlm.models.folder import json_bytes, write_file
+from keras_rnnlm.models.folder import json_bytes, write_file, write_manifest
+from keras_rnnlm.scoring.tuned_ensemble import TunedEnsemble
+from keras_rnnlm.scoring.tuned_files import write_tuned
 from keras_rnnlm.training.batches import (
     make_batches,
     make_noising,
@@ -19,6 +21,7 @@ from keras_rnnlm.training.batches import (
 from keras_rnnlm.training.building import release_vectors
 from keras_rnnlm.training.checkpoints import Checkpoint, restore
 from keras_rnnlm.training.ensemble_card import ensemble_card
+from keras_rnnlm.training.final_system import FinalSystem, SystemFigures
 from keras_rnnlm.training.identity import environment
 from keras_rnnlm.training.loop import wall_clock
 from keras_rnnlm.training.member_checkpoints import MembersWriter
@@ -33,6 +36,9 @@ from keras_rnnlm.training.schedules import ClockPace, StepPace
 from keras_rnnlm.training.signals import Interrupted, SignalFlag
 from keras_rnnlm.training.validation import Validator, note_of_validation
 from keras_rnnlm.training.word_vectors import StartingVectors, frozen_steps
+
+_OF_ALL = ("settings", "data", "vectors", "identity", "parameters", "command")
+"""What the report of an ensemble has from that of its first member."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,8 @@ class EnsembleRun:
         flag: SignalFlag,
         reporter: Reporter,
         vectors: StartingVectors | None,
+        command: Sequence[str] | None = None,
+        system: FinalSystem | None = None,
     ) -> None:
         """Remember what the run is of.
 
@@ -74,9 +82,12 @@ class EnsembleRun:
             flag: Set by a signal.
             reporter: Told what happens.
             vectors: Word vectors that all members begin with.
+            command: As of `train_members`.
+            system: Searches what is added to all members together, or None.
         """
         self.corpus, self.settings, self.vectors = corpus, settings, vectors
         self.folder, self.flag, self.reporter = folder, flag, reporter
+        self.command, self.system = command, system
         # What members see of a signal changes between steps only.
         self.seen = SignalFlag()
         self.told = MembersReporter(reporter, len(settings))
@@ -114,6 +125,7 @@ class EnsembleRun:
                     told,
                     build_optimizer(own),
                     self.vectors,
+                    self.command,
                 )
                 for own, folder, told in zip(
                     self.settings, folders, self.told.parts, strict=True
@@ -140,7 +152,9 @@ class EnsembleRun:
             final = MembersEvaluation(
                 self.corpus, self.settings[0], len(runs), repeated
             )
-            pace = runs[0].pace(batches[0], schedule, final, together.network, 0.0)
+            reserve = 0.0 if self.system is None else self.system.seconds
+            network = together.network
+            pace = runs[0].pace(batches[0], schedule, final, network, reserve)
             if isinstance(pace, ClockPace):
                 pace = CommonPace(pace.deadline, pace.shapes)
             loops = self._loops(together, runs, batches, pace, clock, identities)
@@ -268,13 +282,27 @@ class EnsembleRun:
             results.append(
                 run.finish(loop, final, None, clock, identity, together.network)
             )
-        report = _report(results, final.together(), clock())
+        whole = self._system(results)
+        report = _report(results, final.together(), whole, clock())
         card = ensemble_card(report).encode()
         write_file(self.folder.path / "README.md", card)
         write_file(self.folder.path / REPORT, json_bytes(report))
+        if whole is not None:
+            write_manifest(self.folder.path)
         (self.folder.path / CHECKPOINT).unlink(missing_ok=True)
         self.reporter.finish(report)
         return EnsembleResult(self.folder.path, report, tuple(results))
+
+    def _system(self, results: list[TrainingResult]) -> SystemFigures | None:
+        """Search and measure what is added to all members, and keep what was found."""
+        if self.system is None:
+            return None
+        models = [r.language_model for r in results if r.language_model is not None]
+        told = self.flag.check, self.reporter.note
+        whole = self.system.measure(TunedEnsemble(models), *told)
+        # Before the report, which says that the run has finished.
+        write_tuned(self.folder.path, whole.tuned, self.corpus.tokenizer)
+        return whole
 
     def _interrupted(self) -> EnsembleResult:
         return EnsembleResult(self.folder.path, {}, interrupted=self.flag.number)
@@ -295,19 +323,24 @@ def _resume(loops: list[MemberLoop], parts: list[Checkpoint]) -> None:
 
 
 def _report(
-    results: list[TrainingResult], together: dict[str, Any], seconds: float
+    results: list[TrainingResult],
+    together: dict[str, Any],
+    system: SystemFigures | None,
+    seconds: float,
 ) -> dict[str, Any]:
     """Return the report of the ensemble.
 
     Args:
         results: Of the members.
         together: The figures of the mean of their probabilities.
+        system: What evaluation adds to all of them, if that was asked for.
         seconds: Of the whole run.
     """
     first = results[0].report
     schedules = [result.report["schedule"] for result in results]
     return {
         **together,
+        "system": None if system is None else system.to_dict(),
         "members": [
             {
                 "folder": result.folder.name,
@@ -318,10 +351,7 @@ def _report(
             }
             for result in results
         ],
-        **{
-            key: first[key]
-            for key in ("settings", "data", "vectors", "identity", "parameters")
-        },
+        **{key: first[key] for key in _OF_ALL},
         "schedule": max(schedules, key=lambda schedule: schedule["steps"]),
         "environment": environment(),
         "seconds": round(seconds, 3),

@@ -19,7 +19,8 @@ from keras_rnnlm.scoring.additions import default_order
 from keras_rnnlm.scoring.gradient_scale import long_enough
 from keras_rnnlm.scoring.ngram import NGramModel
 from keras_rnnlm.scoring.system import LineReport
-from keras_rnnlm.scoring.tuned import Tuned
+from keras_rnnlm.scoring.tuned import MEMBER, MODEL, Tuned
+from keras_rnnlm.scoring.tuned_ensemble import TunedEnsemble
 
 _SEARCH = 0.4  # share of the time for the search; the rest is for the test text
 _LEARNING = 0.35  # share for dynamic evaluation of the test text, a part of that rest
@@ -30,7 +31,7 @@ class SystemFigures:
     """What was found and measured.
 
     Attributes:
-        tuned: The settings, which belong into the model folder.
+        tuned: The settings, which belong into the folder of the model or ensemble.
         test: The lines on the test text, empty without one.
         seconds: Of all of it.
         search_seconds: Of the search on the validation text, n-gram model included.
@@ -59,7 +60,7 @@ class SystemFigures:
 
 
 class FinalSystem:
-    """Searches and measures what is added to a trained model.
+    """Searches and measures what is added to a trained model, or to an ensemble.
 
     Raises:
         ConfigError: Without a validation text to search on.
@@ -79,14 +80,14 @@ class FinalSystem:
 
     def measure(
         self,
-        model: LanguageModel,
+        model: LanguageModel | TunedEnsemble,
         check: Callable[..., None],
         note: Callable[[str], None],
     ) -> SystemFigures:
         """Search on the validation text, then read the test text once.
 
         Args:
-            model: The trained model; its `tuned` is set.
+            model: The trained model, or all members of an ensemble; its `tuned` is set.
             check: Called as it goes on; may raise to stop it.
             note: Told what a user should know.
         """
@@ -138,9 +139,10 @@ class FinalSystem:
 def _seconds_each(tuned: Tuned) -> float:
     """Return seconds a token of all passes that the found system needs."""
     system = tuned.system
-    seconds = (1 + system.passes) / float(tuned.record["static_speed"])
+    networks = sum(who == MODEL or who.startswith(MEMBER) for who in system.weights)
+    seconds = (networks + system.passes) / float(tuned.record["static_speed"])
     if system.dynamic is not None:
-        seconds += max(
+        seconds += networks * max(
             float(trial["seconds"]) / float(trial["predictions"])
             for trial in tuned.record["trials"]
             if trial["segment"] == system.dynamic.segment

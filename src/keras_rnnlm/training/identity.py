@@ -10,17 +10,20 @@ import keras
 
 from keras_rnnlm import __version__
 from keras_rnnlm.backend import device_name
+from keras_rnnlm.code_hash import code_hash
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.tokenizers import Tokenizer
 from keras_rnnlm.errors import ResumeError
 from keras_rnnlm.layers.kernels import dispatch
-from keras_rnnlm.processor import processor_name, visible_cores
+from keras_rnnlm.machine import machine
 from keras_rnnlm.setting_values import alike
 
 VECTORS = "vectors_sha256"
 """Of the file of word vectors, for runs that are told apart by it: those of a
 comparison. A run by itself does without, since its file may be gone when it goes on."""
+_OF_MACHINE = ("processor_model", "instructions", "caches", "memory")
+"""What `environment` takes over from `machine` as it stands."""
 
 
 def run_identity(
@@ -84,27 +87,45 @@ def check_identity(stored: dict[str, Any], wanted: dict[str, Any], folder: Any) 
 
 
 def environment() -> dict[str, Any]:
-    """Return versions, backend and machine; bit-equal results need them equal."""
+    """Return versions, code, backend and machine, for reports and checkpoints.
+
+    Where all but the memory is equal, so are the bits of results. None of it decides
+    whether a run may be gone on with or repeated.
+    """
+    facts = machine()
     return {
         "versions": {"keras-rnnlm": __version__, **_versions()},
+        "code": code_hash(),
         "python": platform.python_version(),
         "backend": keras.backend.backend(),
         "device": device_name(),
         "kernels": dispatch.native_target(),
-        "cores": visible_cores(),
-        "machine": f"{platform.system()} {platform.machine()}, {processor_name()}",
+        "cores": facts["cores"],
+        "machine": f"{facts['system']}, {facts['processor']}",
+        **{name: facts[name] for name in _OF_MACHINE},
     }
 
 
 def environment_changes(stored: dict[str, Any]) -> list[str]:
-    """Return sentences on what differs from the environment of a checkpoint."""
+    """Return sentences on what differs from the environment of a checkpoint.
+
+    Args:
+        stored: What `environment` returned then; an older version may know less.
+    """
     now = environment()
-    return [
+    found = [
         f"{name} was {stored.get(name)} and is {now[name]} now: the result may differ "
         "from the uninterrupted run's in the last bits."
         for name in ("versions", "python", "backend", "device", "kernels", "cores")
         if stored.get(name) != now[name]
     ]
+    if stored.get("code", now["code"]) != now["code"]:
+        found.append(
+            "The run was begun by other code of keras-rnnlm, or of an imported file, "
+            "than goes on with it: the result may differ from the uninterrupted run's, "
+            "and report.json will name the new code alone."
+        )
+    return found
 
 
 def _versions() -> dict[str, str]:

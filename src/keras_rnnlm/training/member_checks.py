@@ -39,19 +39,11 @@ def check_settings(settings: Settings, members: int) -> None:
             "Training the members of an ensemble together is for one device, received "
             "a keras.distribution. Take it away, or train the members one by one."
         )
-    if settings.mode == "sentence" or settings.steps_deviation:
-        what = "steps_deviation" if settings.steps_deviation else "mode = sentence"
+    if settings.mode == "sentence":
         raise ConfigError(
             "The members of an ensemble take each step together, with batches of one "
-            f"shape; {what} gives each its own lengths. Set mode=stream and "
-            "steps_deviation=0, or train the members one after another."
-        )
-    if settings.system_minutes:
-        raise ConfigError(
-            "Setting 'system_minutes' searches what evaluation adds to one model; "
-            f"received {settings.system_minutes:g} with {members} members. Set it to "
-            "0 and run `rnnlm tune-evaluation` on a member, with --ensemble for the "
-            "others."
+            "shape; mode = sentence gives each its own lengths. Set mode=stream, or "
+            "train the members one after another."
         )
     if settings.protocol is not None:
         parse_protocol(settings.protocol)

@@ -1,6 +1,5 @@
 """What a run needs of memory, said before it starts rather than by a dead process."""
 
-import os
 from pathlib import Path
 
 from keras_rnnlm.config import Settings
@@ -9,6 +8,7 @@ from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers.kernels.chunks import rows_for
 from keras_rnnlm.layers.make import parameters as cell_weights
+from keras_rnnlm.machine import memory_bytes
 from keras_rnnlm.models.output_layers import MIXTURES, SAMPLES
 from keras_rnnlm.training.weight_count import count_weights
 
@@ -75,8 +75,8 @@ def available_bytes() -> int | None:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (OSError, ValueError, AttributeError):
+        return memory_bytes()
+    except (OSError, ValueError):
         return None
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from keras_rnnlm.training.origin import origin_lines
+
 
 def model_card(report: dict[str, Any]) -> str:
     """Return a model card in Markdown: what it is, its figures, how to use it."""
@@ -26,7 +28,7 @@ def model_card(report: dict[str, Any]) -> str:
     for name in ("valid", "test"):
         if report.get(name):
             lines.append(_row(name, report[name]))
-    lines += _system(report.get("system"))
+    lines += system_lines(report.get("system"))
     lines += _vectors(report)
     lines += [
         "",
@@ -35,6 +37,7 @@ def model_card(report: dict[str, Any]) -> str:
         + (" and more" if len(data["train"]["files"]) > 5 else "")
         + f" (SHA-256 {data['train']['sha256'][:16]}…, "
         f"{data['train']['characters']:,} characters).",
+        *origin_lines(report),
         "",
         "```",
         "rnnlm generate THIS_FOLDER --tokens 100",
@@ -47,12 +50,16 @@ def model_card(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _system(system: dict[str, Any] | None) -> list[str]:
+def system_lines(system: dict[str, Any] | None) -> list[str]:
     """Return a sentence on what evaluation adds; nothing was searched for None."""
     if not system:
         return []
-    tested = [line["perplexity"] for line in system["test"]]
-    figure = f"test perplexity {_figure(tested[-1], '.2f')} " if tested else ""
+    tested, figure = system["test"], ""
+    if tested:
+        value, seconds = _figure(tested[-1]["perplexity"], ".2f"), tested[-1]["seconds"]
+        ready = sum(line["preparation_seconds"] for line in tested)
+        before = f", made ready in {ready:.1f} s" if ready >= 0.05 else ""
+        figure = f"test perplexity {value} in {seconds:.1f} s{before} "
     return [
         "",
         f"With all that is added at evaluation: {figure}(`evaluation.json`; `rnnlm "

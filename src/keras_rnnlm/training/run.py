@@ -1,7 +1,7 @@
 """A run: set up, trained on `fit`, evaluated, written; `train` begins or resumes it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -87,6 +87,7 @@ class Run:
     reporter: Reporter
     optimizer: Any
     vectors: StartingVectors | None = None
+    command: Sequence[str] | None = None
 
     def go(
         self,
@@ -313,6 +314,7 @@ class Run:
             "finetuned_since": loop.finetuned_since,
             "vectors_trained_since": loop.released_at,
             "valid_estimate": _finite(loop.best_nats),
+            "command": None if self.command is None else list(self.command),
             "environment": environment(),
             "seconds": clock(),
         }

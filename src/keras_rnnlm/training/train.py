@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ def train(
     schedule: dict[str, Any] | None = None,
     reporter: Reporter | None = None,
     started: float | None = None,
+    command: Sequence[str] | None = None,
 ) -> TrainingResult:
     """Train a model on a corpus and write its folder.
 
@@ -56,6 +57,7 @@ def train(
         schedule: `schedule` of another run's report, to repeat it step by step.
         reporter: Told what happens.
         started: `time.monotonic()` at which a time budget begins; now when absent.
+        command: The command line that was typed, for the report; None from Python.
 
     Returns:
         The result; after SIGINT or SIGTERM with `interrupted` set, once a checkpoint
@@ -79,7 +81,9 @@ def train(
     def begin(
         folder: RunFolder, flag: SignalFlag, vectors: StartingVectors | None
     ) -> Run:
-        return Run(corpus, settings, folder, flag, reporter, optimizer, vectors)
+        return Run(
+            corpus, settings, folder, flag, reporter, optimizer, vectors, command
+        )
 
     return conduct(
         begin, corpus, settings, identity, out, resume, reporter, started, schedule

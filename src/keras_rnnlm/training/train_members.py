@@ -5,6 +5,7 @@ its own loop, log, report and model folder. They differ from runs one after anot
 that a step of all of them is one compiled program on JAX.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,6 +16,7 @@ from keras_rnnlm.models.ensemble_folder import FILE, ensemble_file
 from keras_rnnlm.models.folder import write_file
 from keras_rnnlm.training.batches import check_resegmentation
 from keras_rnnlm.training.ensemble_run import EnsembleResult, EnsembleRun
+from keras_rnnlm.training.final_system import FinalSystem
 from keras_rnnlm.training.identity import (
     check_identity,
     environment_changes,
@@ -40,6 +42,7 @@ def train_members(
     schedule: dict[str, Any] | None = None,
     reporter: Reporter | None = None,
     started: float | None = None,
+    command: Sequence[str] | None = None,
 ) -> EnsembleResult:
     """Train an ensemble on a corpus: several networks, one compiled step for all.
 
@@ -59,6 +62,7 @@ def train_members(
         reporter: Told what happens: the mean over members, and each at validations.
         started: `time.monotonic()` at which a time budget begins; now when absent. The
             budget is that of all members together.
+        command: The command line that was typed, for the reports; None from Python.
 
     Returns:
         The result; after SIGINT or SIGTERM with `interrupted` set, once a checkpoint
@@ -80,6 +84,7 @@ def train_members(
     check_settings(settings, members)
     check_resegmentation(settings, corpus.tokenizer)
     check_memory(settings, corpus.vocabulary_size, members, text=corpus.train)
+    system = FinalSystem(corpus, settings) if settings.system_minutes else None
     each = [settings.replace(seed=settings.seed + i) for i in range(members)]
     identities = [
         {**run_identity(corpus, own, schedule), "member": i, "members": members}
@@ -112,7 +117,9 @@ def train_members(
             identity["vectors"] = None if vectors is None else vectors.facts
         write_file(folder.path / FILE, ensemble_file([own.seed for own in each]))
         with SignalFlag() as flag:
-            run = EnsembleRun(corpus, each, folder, flag, reporter, vectors)
+            run = EnsembleRun(
+                corpus, each, folder, flag, reporter, vectors, command, system
+            )
             return run.go(parts, schedule, identities, started, resume)
     finally:
         folder.close()

@@ -1,47 +1,36 @@
-"""What the figures were measured on and with."""
+"""What runs and figures are made on: the kind of machine, never its name."""
 
+import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from keras_rnnlm import __version__
-from keras_rnnlm.processor import processor_flags, processor_name, visible_cores
-
-PACKAGES = (
-    "jax",
-    "jaxlib",
-    "keras",
-    "numpy",
-    "onnxruntime",
-    "tensorflow",
-    "tensorflow-cpu",
-    "torch",
+from keras_rnnlm.processor import (
+    processor_flags,
+    processor_model,
+    processor_name,
+    visible_cores,
 )
+
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "asimd", "bf16")
+"""Instruction set extensions that decide how fast matrix products are."""
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 def machine() -> dict[str, Any]:
-    """Return the kind of machine: system, processor, cores, caches; no names."""
+    """Return system, processor, instructions, cores, caches and memory, for JSON.
+
+    Sizes are in bytes. What the system does not tell is empty, or None for the memory.
+    """
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor_name(),
+        "processor_model": processor_model(),
         "instructions": [flag for flag in FLAGS if flag in processor_flags()],
         "cores": visible_cores(),
         "caches": cache_bytes(),
+        "memory": memory_bytes(),
     }
-
-
-def versions() -> dict[str, str]:
-    """Return the version of Python, of ours and of what is installed beside it."""
-    found = {"python": platform.python_version(), "keras-rnnlm": __version__}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def cache_bytes() -> dict[str, int]:
@@ -57,3 +46,11 @@ def cache_bytes() -> dict[str, int]:
         if kind != "Instruction" and size.endswith("K"):
             sizes[f"L{level}"] = int(size[:-1]) << 10
     return sizes
+
+
+def memory_bytes() -> int | None:
+    """Return how much memory the machine has, or None where the system hides it."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError, AttributeError):
+        return None

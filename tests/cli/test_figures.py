@@ -1,0 +1,57 @@
+"""Figures as people see them: the lines of what is added at evaluation."""
+
+import math
+from typing import Any
+
+import pytest
+
+from keras_rnnlm.cli.additions import line_rows
+from keras_rnnlm.cli.figures import line_time, system_rows
+from keras_rnnlm.scoring.system import LineReport
+from keras_rnnlm.scoring.tuned import Line
+
+
+@pytest.mark.parametrize(
+    ("preparation", "said"),
+    [(0.0, "33.2 s"), (0.04, "33.2 s"), (1.06, "33.2 s, ready in 1.1 s")],
+)
+def test_the_time_of_a_line(preparation: float, said: str) -> None:
+    assert line_time(33.24, preparation) == said
+
+
+def test_a_line_of_evaluate() -> None:
+    line = Line("ngram", weights={"model": 0.8, "ngram": 0.2})
+    (row,) = line_rows([LineReport(line, {"perplexity": 50.0}, 2.0, 4.12)], 100.0)
+    settings = "weights model 0.8, ngram 0.2"
+    value = f"50.00 (-50.0%), 2.0 s, ready in 4.1 s  [{settings}]"
+    assert row == ("n-gram model", value)
+
+
+def test_the_lines_at_the_end_of_a_run() -> None:
+    tested = [
+        {"name": "static", "perplexity": 91.11, "seconds": 6.8},
+        {"name": "temperature", "perplexity": None, "seconds": 6.8},
+        {
+            "name": "ngram",
+            "perplexity": 73.9,
+            "seconds": 33.2,
+            "preparation_seconds": 1.1,
+        },
+    ]
+    system: dict[str, Any] = {
+        "valid": {"ngram": math.log(80), "static": math.log(100)},
+        "test": tested,
+        "search_seconds": 48.16,
+    }
+    search = ("search for additions", "48.2 s on the validation text")
+    assert system_rows(system) == [
+        ("test, plain", "91.11, 6.8 s"),
+        ("test, + temperature", "too large for a number, 6.8 s"),
+        ("test, + n-gram model", "73.90, 33.2 s, ready in 1.1 s"),
+        search,
+    ]
+    assert system_rows({**system, "test": []}) == [
+        ("valid, plain", "100.0"),
+        ("valid, + n-gram model", "80.00"),
+        search,
+    ]
