@@ -262,6 +262,25 @@ def test_cells_by_the_number_of_tokens() -> None:
     assert [rules.cell(size) for size in (65, 10_000)] == ["lstm", "gru"]
 
 
+def test_words_have_an_lstm_in_long_runs(words, known_machine):
+    # 60 minutes are 36 million tokens: 51,000 updates by 20 lanes of 35.
+    found = suggest(words, 60)
+    settings = found.settings
+    assert (settings.cell, settings.layers, settings.learning_rate) == ("lstm", 2, 60.0)
+    assert "ahead of the GRU" in reason_of(found, "cell")
+    # Six minutes are 5,000 of them: passes enough, but too few updates.
+    assert suggest(words, 6).settings.cell == "gru"
+    for given in ({"cell": "mgu"}, {"learning_rate": 10.0}, {"optimizer": "adam"}):
+        chosen = suggest(words, 60, fixed=given).settings.cell
+        assert chosen == given.get("cell", "gru")
+
+
+def test_few_passes_are_no_long_run():
+    assert rules.is_long(6, 8000)
+    assert not rules.is_long(5.9, 1e6)
+    assert not rules.is_long(1e3, 7999)
+
+
 def test_words_have_a_gru_at_its_own_rate(words, known_machine):
     found = suggest(words, 0.5, fixed={"units": 16}).settings
     assert (found.cell, found.optimizer, found.learning_rate) == ("gru", "sgd", 20.0)

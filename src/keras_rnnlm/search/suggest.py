@@ -129,6 +129,7 @@ def suggest(
         rest = whole - over - evaluation_seconds(corpus, settings, cost)
         return max(rest, 0.1 * whole) / cost.seconds(settings, size)
 
+    _add_cell_of_long_runs(picked, corpus, facts, seen_with)
     units, bound = _width(picked, corpus, facts, seen_with)
     reason = reasons.of_units(units, facts, seen_with, minutes, bound)
     picked.add({"units": units}, reason)
@@ -284,6 +285,27 @@ def _add_kind(picked: _Picked, facts: TextFacts) -> None:
         picked.add({"layers": rules.PARALLEL_LAYERS}, reasons.of_layers(0.0, True))
     if picked.value("tie_weights") and picked.value("vectors") is None:
         picked.add({"embedding": None}, reasons.EMBEDDING)
+
+
+def _add_cell_of_long_runs(
+    picked: _Picked, corpus: Corpus, facts: TextFacts, seen_with: Callable[[int], float]
+) -> None:
+    """Choose the cell of words in long runs, if a run of it is one.
+
+    It has more gates than that of short runs, so that there are fewer passes.
+    """
+    usual, long = picked.value("cell"), rules.LONG[0]
+    of_words = rules.kind_of(facts.vocabulary) == "many"
+    plain = picked.value("optimizer").lower() == "sgd"
+    given = {"cell", "learning_rate"} & set(picked.fixed)
+    if given or not (plain and of_words) or picked.value("network") != "rnn":
+        return
+    picked.add({"cell": long}, reasons.LONG_CELL)
+    seen = seen_with(_width(picked, corpus, facts, seen_with)[0])
+    lanes = rules.lanes(facts.vocabulary, facts.tokens, seen)
+    updates = seen / (lanes * picked.value("steps"))
+    if not rules.is_long(seen / facts.tokens, updates):
+        picked.add({"cell": usual}, reasons.CELL[usual])
 
 
 def _width(
