@@ -12,6 +12,7 @@ from keras_rnnlm import Settings, cell_registry
 from keras_rnnlm.cli.main import rnnlm
 from keras_rnnlm.layers.make import parameters, state_size
 from tests.conftest import CHECKOUT
+from tests.readme import anchors
 
 PAGE = (CHECKOUT / "docs" / "cells.md").read_text(encoding="utf-8")
 ROWS = {
@@ -39,35 +40,42 @@ def test_formulas_give_the_numbers(name: str) -> None:
         assert weights == parameters(name, None, inputs, units)
 
 
-SETTINGS = (CHECKOUT / "docs" / "settings.md").read_text(encoding="utf-8")
 FIELDS = {field.name: field.default for field in dataclasses.fields(Settings)}
+in_both_languages = pytest.mark.parametrize("name", ["settings", "settings.zh-CN"])
 
 
-def documented() -> Iterator[tuple[str, str]]:
+def page(name: str) -> str:
+    return (CHECKOUT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+
+
+def documented(text: str) -> Iterator[tuple[str, str]]:
     """Give each setting that has a row, and its default as it is written there."""
-    for line in SETTINGS.splitlines():
+    for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         names = re.findall(r"`(\w+)`", cells[0])
         if len(cells) < 2 or not line.startswith("| `"):
             continue
-        defaults = cells[1].split(", ")
+        defaults = re.split(", |、", cells[1])
         if len(defaults) == 1:
             defaults *= len(names)
         yield from zip(names, defaults, strict=True)
 
 
-def test_every_setting_is_documented() -> None:
-    assert set(FIELDS) <= set(re.findall(r"`(\w+)`", SETTINGS))
-    assert {name for name, _ in documented()} <= set(FIELDS)
+@in_both_languages
+def test_every_setting_is_documented(name: str) -> None:
+    text = page(name)
+    assert set(FIELDS) <= set(re.findall(r"`(\w+)`", text))
+    assert {setting for setting, _ in documented(text)} <= set(FIELDS)
 
 
-def test_defaults_are_those_of_the_code() -> None:
-    for name, written in documented():
-        default = FIELDS[name]
+@in_both_languages
+def test_defaults_are_those_of_the_code(name: str) -> None:
+    for setting, written in documented(page(name)):
+        default = FIELDS[setting]
         if isinstance(default, str):
-            assert written.strip("`") == default, name
+            assert written.strip("`") == default, setting
         elif default is not None:  # there the page says what stands in its place
-            assert tomllib.loads(f"value = {written}")["value"] == default, name
+            assert tomllib.loads(f"value = {written}")["value"] == default, setting
 
 
 def commands(of: click.Group, names: tuple[str, ...] = ()) -> Iterator[str]:
@@ -82,7 +90,50 @@ def commands(of: click.Group, names: tuple[str, ...] = ()) -> Iterator[str]:
 
 def test_every_option_is_documented() -> None:
     pages = [CHECKOUT / "README.md", *(CHECKOUT / "docs").glob("*.md")]
-    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    english = [path for path in pages if ".zh-CN" not in path.name]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in english)
     written = set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", text))
     missing = {verb for verb in commands(rnnlm) if verb.split()[-1] not in written}
     assert not missing
+
+
+def code(text: str) -> list[str]:
+    return re.findall(r"`([^`\n]+)`", text)
+
+
+def facts(text: str) -> list[tuple[list[str], set[str], set[str]]]:
+    """Give of each row of the tables what it is about, its code and its numbers."""
+    return [
+        (
+            code(line.split("|")[1]),
+            set(code(line)),
+            set(re.findall(r"\d+(?:[.,]\d+)*", line)),
+        )
+        for line in text.splitlines()
+        if line.startswith("|")
+    ]
+
+
+@pytest.mark.parametrize("name", ["commands", "settings"])
+def test_the_chinese_page_says_the_same(name: str) -> None:
+    english, chinese = page(name), page(f"{name}.zh-CN")
+    assert facts(english) == facts(chinese)
+    assert set(code(english)) == set(code(chinese))
+    assert english.count("\n## ") == chinese.count("\n## ")
+
+
+@pytest.mark.parametrize("language", ["", ".zh-CN"])
+@pytest.mark.parametrize("name", ["commands", "settings"])
+def test_links(name: str, language: str) -> None:
+    folder = CHECKOUT / "docs"
+    name += language
+    elsewhere = []
+    for link in re.findall(r"\]\(([^)]+)\)", page(name)):
+        to, _, anchor = link.partition("#")
+        path = folder / (to or f"{name}.md")
+        assert path.exists(), link
+        assert not anchor or anchor in anchors(path), link
+        if path.with_suffix(".zh-CN.md").exists():
+            elsewhere.append(to)
+    if language:  # of the pages that are there in Chinese, its own English one alone
+        assert elsewhere == [f"{name.removesuffix(language)}.md"]

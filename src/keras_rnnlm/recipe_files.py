@@ -4,6 +4,7 @@ A shipped recipe may have a table `expected`, which is no setting: what the reci
 reached, on which text and machine, in how many seconds, with which seeds.
 """
 
+import math
 import statistics
 import tomllib
 from dataclasses import dataclass
@@ -91,10 +92,11 @@ class Expected:
     short: dict[str, float] | None = None
 
     def summary(self) -> str:
-        """Return the figures in a line."""
-        parts = [f"{_mean(self.test)}"]
+        """Return the figures in a line; of characters, in bits too."""
+        bits = self.measure.endswith("perplexity per character")
+        parts = [_mean(self.test, bits)]
         if self.system:
-            parts.append(f"{_mean(self.system)} with all that evaluation adds")
+            parts.append(f"{_mean(self.system, bits)} with all that evaluation adds")
         return f"{self.measure} {', '.join(parts)}; {self.seconds:,.0f} s"
 
 
@@ -110,8 +112,12 @@ def expected_of(name: str) -> Expected | None:
     return Expected(**values)
 
 
-def _mean(figures: tuple[float, ...]) -> str:
+def _mean(figures: tuple[float, ...], bits: bool) -> str:
+    """Return the mean and the deviation of perplexities, on request in bits too."""
     mean = statistics.fmean(figures)
     digits = 2 if mean >= 10 else 4
     spread = f" ± {statistics.stdev(figures):.{digits}f}" if len(figures) > 1 else ""
-    return f"{mean:.{digits}f}{spread}"
+    written = f"{mean:.{digits}f}{spread}"
+    if not bits:
+        return written
+    return f"{written} ({statistics.fmean(map(math.log2, figures)):.3f} bits)"

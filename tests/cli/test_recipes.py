@@ -1,10 +1,11 @@
+import dataclasses
 import tomllib
 
 import pytest
 
 from keras_rnnlm.cli.main import run
 from keras_rnnlm.config import Settings, recipe_names
-from keras_rnnlm.recipe_files import expected_of
+from keras_rnnlm.recipe_files import Expected, expected_of
 
 
 def test_the_list_has_a_line_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
@@ -16,6 +17,27 @@ def test_the_list_has_a_line_a_recipe(capsys: pytest.CaptureFixture[str]) -> Non
     figures = [line.strip() for line in lines if line.startswith(" ")]
     known = [found for name in recipe_names() if (found := expected_of(name))]
     assert figures == [found.summary() for found in known]
+
+
+def test_figures_of_characters_are_in_bits_too() -> None:
+    two = Expected(
+        text="",
+        corpus="",
+        command="",
+        machine="",
+        date="",
+        seconds=60,
+        seeds=(0, 1),
+        measure="test perplexity per character",
+        test=(4.0, 8.0),
+        system=(2.0, 2.0),
+    )
+    assert two.summary() == (
+        "test perplexity per character 6.0000 ± 2.8284 (2.500 bits), "
+        "2.0000 ± 0.0000 (1.000 bits) with all that evaluation adds; 60 s"
+    )
+    words = dataclasses.replace(two, measure="test perplexity per word")
+    assert "bits" not in words.summary()
 
 
 @pytest.mark.parametrize("name", recipe_names())
