@@ -27,6 +27,14 @@ def test_a_line_of_evaluate() -> None:
     assert row == ("n-gram model", value)
 
 
+def test_a_plain_line_is_compared_with_the_model_and_the_others_with_it() -> None:
+    lines = [(Line("static"), 80.0), (Line("temperature", 1.1), 60.0)]
+    reports = [LineReport(line, {"perplexity": x}, 1.0) for line, x in lines]
+    rows = line_rows(reports, 100.0)
+    assert rows[0][1].startswith("80.00 (-20.0%)")
+    assert rows[1][1].startswith("60.00 (-25.0%)")
+
+
 def test_the_lines_at_the_end_of_a_run() -> None:
     tested = [
         {"name": "static", "perplexity": 91.11, "seconds": 6.8},

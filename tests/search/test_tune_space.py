@@ -105,6 +105,14 @@ def test_a_recipe_is_in_its_own_space(recipe: str, tokenizer: str) -> None:
     assert again == space
 
 
+def test_a_cell_with_settings_of_its_own_is_the_only_one() -> None:
+    mogrifier = Settings(cell="mogrifier_lstm")
+    assert "cell" in default_space(mogrifier, "word")
+    # A GRU has no rounds: trials of one would be refused.
+    rounds = mogrifier.replace(cell_arguments={"rounds": 4})
+    assert "cell" not in default_space(rounds, "word")
+
+
 @given(st.integers(1, 2000), st.integers(1, 8))
 @example(3, 1)
 def test_default_spaces_hold_any_sizes(units: int, layers: int) -> None:

@@ -186,15 +186,16 @@ def line_rows(
 
     Args:
         reports: The lines.
-        static: Perplexity of the plain forward pass under the protocol `carry`, unless
-            the first line is that pass.
+        static: Perplexity of the model's plain figures. A first line that is a plain
+            pass as well, under `carry` or of all models of an ensemble, is compared
+            with it, and the others with that line.
     """
     rows = []
     for i, report in enumerate(reports):
         title = TITLES[report.line.name]
+        gain = "" if static is None else f" ({report.perplexity / static - 1:+.1%})"
         if report.line.name == "static":  # the others read on as this one does
             static = report.perplexity
-        gain = "" if static is None else f" ({report.perplexity / static - 1:+.1%})"
         rows.append(
             (
                 f"{'+ ' if i else ''}{title}",

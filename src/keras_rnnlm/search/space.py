@@ -196,7 +196,7 @@ def default_space(base: Settings, tokenizer: str) -> dict[str, Dimension]:
     """
     words = tokenizer != "char"
     space: dict[str, Dimension] = {}
-    if base.network == "rnn":
+    if base.network == "rnn" and not base.cell_arguments:  # which others do not have
         space["cell"] = _choices(base.cell, "lstm", "gru")
     if base.network == "transformer":
         heads = 2 * base.heads
