@@ -22,7 +22,7 @@ from tests.layers.gradients import Gradients, call_with_gradients
 INPUTS, UNITS = 3, 8
 PLAIN = {"jax": "jax-scan", "tensorflow": "tensorflow-loop", "torch": "ops-loop"}
 LOOP = PLAIN[keras.backend.backend()]
-# TensorFlow takes seconds to trace so many calls; a chunk of mLSTM has 64 steps.
+# TensorFlow takes seconds to trace so many calls; a chunk of mLSTM has 32 steps.
 STEPS = 70 if LOOP == "tensorflow-loop" else 260
 
 
