@@ -23,12 +23,22 @@ def test_the_tables_of_the_page_are_those_of_the_records() -> None:
     assert done.returncode == 0, f"{done.stdout}: run python benchmarks/tables.py"
 
 
+PLACES = ("/home/", "/root/", "/tmp/", "/work/", "/Users/")
+
+
 def test_records_name_date_and_machine_and_no_path() -> None:
     for name, record in tables.records(FOLDER / "results").items():
         assert name.startswith(record["date"][:10])
         assert "cores" in name
-        for place in ("/home/", "/root/", "/tmp/", "/work/", "/Users/"):
-            assert place not in json.dumps(record), (name, place)
+        assert not [place for place in PLACES if place in json.dumps(record)], name
+
+
+def test_kept_reports_name_no_path() -> None:
+    reports = sorted((FOLDER / "results" / "runs").rglob("report.json"))
+    assert reports
+    for path in reports:
+        text = path.read_text("utf-8")
+        assert not [place for place in PLACES if place in text], path.parent.name
 
 
 def test_a_page_is_made_between_its_marks(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import subprocess
@@ -37,6 +38,8 @@ def test_demo_and_the_commands_it_ends_with(tmp_path: Path) -> None:
     assert "It writes by itself:" in said
     assert f"It goes on from '{demo.PROMPT}':\n  {demo.PROMPT}" in said
     assert (tmp_path / "runs/demo/model.safetensors").exists()
+    report = json.loads((tmp_path / "runs/demo/report.json").read_text("utf-8"))
+    assert report["command"] == ["rnnlm", "demo", "--minutes", "0.25"]
     commands = re.findall(r"^  ((?:echo .*)?rnnlm .*)$", said, re.MULTILINE)
     assert len(commands) == 3
     for command in commands:

@@ -7,6 +7,7 @@ import pytest
 
 from keras_rnnlm.cli.additions import line_rows
 from keras_rnnlm.cli.figures import line_time, system_rows
+from keras_rnnlm.scoring.learning import DynamicSettings
 from keras_rnnlm.scoring.system import LineReport
 from keras_rnnlm.scoring.tuned import Line
 
@@ -33,6 +34,30 @@ def test_a_plain_line_is_compared_with_the_model_and_the_others_with_it() -> Non
     rows = line_rows(reports, 100.0)
     assert rows[0][1].startswith("80.00 (-20.0%)")
     assert rows[1][1].startswith("60.00 (-25.0%)")
+
+
+def test_lines_of_an_ensemble_say_their_temperature() -> None:
+    half, learning = {"model": 0.5, "member:a": 0.5}, DynamicSettings(rate=0.5)
+    lines = [
+        (Line("static", weights=half), "weights model 0.5, member:a 0.5"),
+        (
+            Line("temperature", 1.1, weights=half),
+            "temperature 1.1; weights model 0.5, member:a 0.5",
+        ),
+        (
+            Line("dynamic", 0.9, learning, weights=half),
+            "rate 0.5, decay 0, segment 20; temperature 0.9; "
+            "weights model 0.5, member:a 0.5",
+        ),
+    ]
+    for line, said in lines:
+        (row,) = line_rows([LineReport(line, {"perplexity": 50.0}, 1.0)], None)
+        assert row[1] == f"50.00, 1.0 s  [{said}]"
+    # That of one model says it as before, and once.
+    (row,) = line_rows(
+        [LineReport(Line("temperature", 1.1), {"perplexity": 50.0}, 1.0)], None
+    )
+    assert row[1] == "50.00, 1.0 s  [temperature 1.1]"
 
 
 def test_the_lines_at_the_end_of_a_run() -> None:

@@ -275,6 +275,23 @@ def test_words_have_an_lstm_in_long_runs(words, known_machine):
         assert chosen == given.get("cell", "gru")
 
 
+def test_a_long_run_is_one_of_a_single_layer(words, known_machine):
+    # Measured at one width, a token takes as long as its products: in these minutes
+    # one layer has some 9,100 updates, and the two that are chosen have 7,300.
+    found = suggest(words, 11.5, fixed={"units": 64})
+    assert (found.settings.cell, found.settings.layers) == ("lstm", 2)
+    lanes_by_steps = found.settings.batch_size * found.settings.steps
+    assert found.tokens / lanes_by_steps < rules.LONG[1]
+
+
+def test_updates_of_a_long_run_are_those_of_the_given_batches(words, known_machine):
+    # 36 million tokens are 51,000 updates by 20 lanes, and 5,100 by 200.
+    assert suggest(words, 60, fixed={"batch_size": 20}).settings.cell == "lstm"
+    found = suggest(words, 60, fixed={"batch_size": 200})
+    assert (found.settings.cell, found.settings.learning_rate) == ("gru", 20.0)
+    assert "up to three minutes" in reason_of(found, "cell")
+
+
 def test_few_passes_are_no_long_run():
     assert rules.is_long(6, 8000)
     assert not rules.is_long(5.9, 1e6)

@@ -220,10 +220,12 @@ def _settings(report: "LineReport") -> str:
         words = [f"{line.passes} passes"]
     else:
         words = []
+    # Those of an ensemble have a temperature of their own, and weights of its models.
+    own = len(shares) == 1 or line.name in ("temperature", "dynamic")
+    if line.gate is None and own and (line.temperature != 1 or not words):
+        words.append(f"temperature {line.temperature:.3g}")
     if line.gate is not None:
         words.append(f"of {', '.join(shares)}")
     elif len(shares) > 1:
         words.append("weights " + ", ".join(f"{n} {w:.3g}" for n, w in shares.items()))
-    elif line.temperature != 1 or not words:
-        words.append(f"temperature {line.temperature:.3g}")
     return "; ".join(words)

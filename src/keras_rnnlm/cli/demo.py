@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keras_rnnlm.cli.base import Verb
+from keras_rnnlm.cli.base import Verb, typed_command
 from keras_rnnlm.cli.process import program, started_at
 from keras_rnnlm.cli.train import free_path
 from keras_rnnlm.cli.wording import count, figure, table
@@ -40,7 +40,8 @@ PROMPT = "The value of the"
     type=click.Path(),
     help="Folder for the model; runs/demo, or the next that is free, by default.",
 )
-def demo(minutes: float, out: str | None) -> int:
+@click.pass_context
+def demo(context: click.Context, /, minutes: float, out: str | None) -> int:
     """Train on the Python reference that every Python carries, and look at the model.
 
     Nothing is downloaded. The model is thrown at text it has not seen, beside two
@@ -63,7 +64,12 @@ def demo(minutes: float, out: str | None) -> int:
     )
     with make_reporter() as reporter:
         result = train(
-            corpus, settings, folder, reporter=reporter, started=started_at()
+            corpus,
+            settings,
+            folder,
+            reporter=reporter,
+            started=started_at(),
+            command=typed_command(context),
         )
     if result.language_model is None:
         click.echo(f"Interrupted; {program()} demo starts anew.", err=True)

@@ -292,7 +292,9 @@ def _add_cell_of_long_runs(
 ) -> None:
     """Choose the cell of words in long runs, if a run of it is one.
 
-    It has more gates than that of short runs, so that there are fewer passes.
+    It has more gates than that of short runs, so that there are fewer passes. What
+    counts is the run of one layer, or of as many as are given: a second one is chosen
+    later.
     """
     usual, long = picked.value("cell"), rules.LONG[0]
     of_words = rules.kind_of(facts.vocabulary) == "many"
@@ -303,6 +305,7 @@ def _add_cell_of_long_runs(
     picked.add({"cell": long}, reasons.LONG_CELL)
     seen = seen_with(_width(picked, corpus, facts, seen_with)[0])
     lanes = rules.lanes(facts.vocabulary, facts.tokens, seen)
+    lanes = picked.fixed.get("batch_size", lanes)
     updates = seen / (lanes * picked.value("steps"))
     if not rules.is_long(seen / facts.tokens, updates):
         picked.add({"cell": usual}, reasons.CELL[usual])
