@@ -11,6 +11,7 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.language_model import load
+from keras_rnnlm.training.model_card import system_lines
 from keras_rnnlm.training.train import train
 
 SMALL = {
@@ -57,6 +58,19 @@ def test_without_an_ngram_model_none_is_mixed_in(
     system = train(corpus, settings, tmp_path / "m").report["system"]
     assert "ngram" not in system["valid"]
     assert corpus.test is None and system["test"] == []
+
+
+def test_the_card_of_a_run_without_a_test_text() -> None:
+    assert system_lines({"test": []}) == [
+        "",
+        "What evaluation adds was searched on the validation text (`evaluation.json`; "
+        "`rnnlm evaluate THIS_FOLDER text.txt --system`).",
+    ]
+    line = {"perplexity": 3.0, "seconds": 2.0, "preparation_seconds": 0.5}
+    assert system_lines({"test": [line, line]})[1].startswith(
+        "With all that is added at evaluation: test perplexity 3.00 in 2.0 s, made "
+        "ready in 1.0 s (`evaluation.json`;"
+    )
 
 
 def test_a_training_text_too_short_to_measure_gradients_on(

@@ -64,6 +64,29 @@ def test_no_lane_is_too_short_to_tell_what_stood_before(
 
 
 @pytest.mark.once
+def test_of_many_files_some_lanes_are_read_and_those_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A little of every lane would be an estimate without what stood before."""
+    monkeypatch.setattr(validation, "MOST_TOKENS", 25_000)
+    words = [60] * 5 + [600] * 30 + [20_000]
+    files = [tmp_path / f"{place:02}.txt" for place in range(len(words))]
+    for file, number in zip(files, words, strict=True):
+        file.write_text("a " * (number - 1) + "b\n")
+    corpus = Corpus.from_files(files[5], valid=files, tokenizer="word")
+    text = corpus.valid
+    assert text is not None
+    validator = Validator(text)
+    lengths = validator._stops - validator._starts
+    of_file = np.searchsorted(text.starts, validator._starts, side="right") - 1
+    assert (lengths[of_file > 4] >= 256).all()
+    assert 23_000 < lengths.sum() <= 25_000
+    # From the first file to the last, in which most lanes are.
+    assert (of_file[0], of_file[-1]) == (0, len(words) - 1)
+    assert validator._stops[-1] == text.stops[-1]
+
+
+@pytest.mark.once
 def test_what_goes_by_validation_says_that_there_is_none() -> None:
     corpus = Corpus.from_texts(["a b", "b c"], valid=["a c"], tokenizer="word")
     some = Settings(patience=3, schedule="plateau")

@@ -54,16 +54,19 @@ def system_lines(system: dict[str, Any] | None) -> list[str]:
     """Return a sentence on what evaluation adds; nothing was searched for None."""
     if not system:
         return []
-    tested, figure = system["test"], ""
+    tested = system["test"]
+    found = "What evaluation adds was searched on the validation text"
     if tested:
         value, seconds = _figure(tested[-1]["perplexity"], ".2f"), tested[-1]["seconds"]
         ready = sum(line["preparation_seconds"] for line in tested)
         before = f", made ready in {ready:.1f} s" if ready >= 0.05 else ""
-        figure = f"test perplexity {value} in {seconds:.1f} s{before} "
+        found = (
+            f"With all that is added at evaluation: test perplexity {value} in "
+            f"{seconds:.1f} s{before}"
+        )
     return [
         "",
-        f"With all that is added at evaluation: {figure}(`evaluation.json`; `rnnlm "
-        "evaluate THIS_FOLDER text.txt --system`).",
+        f"{found} (`evaluation.json`; `rnnlm evaluate THIS_FOLDER text.txt --system`).",
     ]
 
 

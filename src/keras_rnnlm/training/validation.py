@@ -41,19 +41,23 @@ class Validator:
             text: The validation text.
             protocol: Of the model. Where its states are short-lived (`sentence`,
                 `window:N`) they are so here too; otherwise 64 lanes a file are read, or
-                as many as have 256 tokens each.
+                as many as have 256 tokens each. Of many files some of the lanes are
+                read, spread over all of them.
         """
         self._ids = text.ids
         chosen = None if protocol is None else parse_protocol(protocol)
         if chosen is not None and chosen.name in ("sentence", "window"):
             starts, stops = segments(text, chosen)
-            wanted = stops - starts
         else:
             starts, stops = long_lanes(text, LANES, SHORTEST_LANE)
-            wanted = np.minimum(stops - starts, SHORTEST_LANE)
-        places = _spread(wanted)  # over all the text
-        self._starts = starts[places]
-        self._stops = self._starts + _cut((stops - starts)[places])
+        places = _spread(stops - starts)  # whole ones, over all the text
+        starts, stops = starts[places], stops[places]
+        lengths = stops - starts
+        total = int(lengths.sum())
+        if total > MOST_TOKENS:
+            kept = np.maximum(1, lengths * MOST_TOKENS // total)
+            stops = starts + np.minimum(lengths, kept)
+        self._starts, self._stops = starts, stops
 
     def estimated_seconds(self, network: CausalLM) -> float:
         """Measure how long a validation will take, with a margin; it is compiled."""
@@ -65,41 +69,22 @@ class Validator:
         return Estimate(float(np.mean(scores.nats, dtype=np.float64)))
 
 
-def _spread(wanted: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return places of segments, evenly spread, that want `MOST_TOKENS` at most.
+def _spread(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return places of segments, evenly spread, that have `MOST_TOKENS` at most.
 
-    As few as `LANES` long ones may want more. Others need not be cut that far: the last
-    token of a line is its end, and without line ends the estimate would be of another
-    text; and a lane of a few tokens knows nothing of what stood before.
-
-    Args:
-        wanted: (segments,) targets of each that have to be read.
-    """
-    number = len(wanted)
-    places = np.arange(number, dtype=np.int64)
-    while number > LANES and (total := int(wanted[places].sum())) > MOST_TOKENS:
-        number = max(LANES, number * MOST_TOKENS // total)
-        places = np.linspace(0, len(wanted) - 1, number).astype(np.int64)
-    return places
-
-
-def _cut(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many targets of each segment are read, `MOST_TOKENS` of all at most.
-
-    The longest are cut, all to one length, and shorter ones stay whole.
+    As few as `LANES` long ones may have more. Others need not be cut: the last token of
+    a line is its end, and without line ends the estimate would be of another text; and
+    a lane of a few tokens knows nothing of what stood before it.
 
     Args:
         lengths: (segments,) targets of each.
     """
-    if int(lengths.sum()) <= MOST_TOKENS:
-        return lengths
-    ascending = np.sort(lengths)
-    shorter = np.cumsum(ascending) - ascending
-    # With the shorter ones whole, what is left for each of the others.
-    shares = (MOST_TOKENS - shorter) // np.arange(len(lengths), 0, -1)
-    share = int(shares[np.argmax(ascending > shares)])
-    kept: NDArray[np.int64] = np.minimum(lengths, max(1, share))
-    return kept
+    number = len(lengths)
+    places = np.arange(number, dtype=np.int64)
+    while number > LANES and (total := int(lengths[places].sum())) > MOST_TOKENS:
+        number = max(LANES, number * MOST_TOKENS // total)
+        places = np.linspace(0, len(lengths) - 1, number).astype(np.int64)
+    return places
 
 
 def note_of_validation(text: EncodedText | None, settings: Settings) -> str:
