@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,11 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.language_model import load
+from keras_rnnlm.scoring.dynamic import DivergedError
+from keras_rnnlm.scoring.tuned_evaluation import TunedEvaluation
 from keras_rnnlm.training.model_card import system_lines
 from keras_rnnlm.training.train import train
+from tests.training.test_train import Listener
 
 SMALL = {
     "units": 16,
@@ -60,6 +64,30 @@ def test_without_an_ngram_model_none_is_mixed_in(
     assert corpus.test is None and system["test"] == []
 
 
+def test_learning_that_goes_astray_on_the_test_text_does_not_cost_the_model(
+    english_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = Corpus.from_files(
+        english_file, valid=english_file, test=english_file, tokenizer="char"
+    )
+    evaluate = TunedEvaluation.evaluate_additions
+
+    def astray(self: TunedEvaluation, text: Any, **options: Any) -> Any:
+        if options.get("system"):
+            raise DivergedError("went astray")
+        return evaluate(self, text, **options)
+
+    monkeypatch.setattr(TunedEvaluation, "evaluate_additions", astray)
+    listener = Listener()
+    settings = Settings(**SMALL, system_minutes=0.02, system_ngram_order=0)
+    result = train(corpus, settings, tmp_path / "m", reporter=listener)
+    assert [line["name"] for line in result.report["system"]["test"]] == ["static"]
+    assert any("went astray on the test text" in note for note in listener.notes)
+    assert load(result.folder).evaluate(english_file).perplexity == pytest.approx(
+        result.report["test"]["perplexity"], rel=1e-5
+    )
+
+
 def test_the_card_of_a_run_without_a_test_text() -> None:
     assert system_lines({"test": []}) == [
         "",
@@ -67,6 +95,10 @@ def test_the_card_of_a_run_without_a_test_text() -> None:
         "`rnnlm evaluate THIS_FOLDER text.txt --system`).",
     ]
     line = {"perplexity": 3.0, "seconds": 2.0, "preparation_seconds": 0.5}
+    # A plain pass is nothing that evaluation adds.
+    plain = {**line, "name": "static"}
+    assert system_lines({"test": [plain]}) == system_lines({"test": []})
+    line["name"] = "ngram"
     assert system_lines({"test": [line, line]})[1].startswith(
         "With all that is added at evaluation: test perplexity 3.00 in 2.0 s, made "
         "ready in 1.0 s (`evaluation.json`;"

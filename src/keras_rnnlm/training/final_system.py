@@ -13,9 +13,11 @@ from typing import Any
 
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
+from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.language_model import LanguageModel
 from keras_rnnlm.scoring.additions import default_order
+from keras_rnnlm.scoring.dynamic import DivergedError
 from keras_rnnlm.scoring.gradient_scale import long_enough
 from keras_rnnlm.scoring.ngram import NGramModel
 from keras_rnnlm.scoring.system import LineReport
@@ -118,12 +120,7 @@ class FinalSystem:
                     f"The test text will take about {expected / 60:.1f} minutes to "
                     f"read; system_minutes={self._settings.system_minutes:g} is short."
                 )
-            lines = model.evaluate_additions(
-                corpus.test,
-                static=True,
-                system=True,
-                progress=lambda what, done, total: check(),
-            )
+            lines = _lines(model, corpus.test, check, note)
         return SystemFigures(tuned, lines, time.monotonic() - begun, searched)
 
     def _ngram(self) -> NGramModel | None:
@@ -134,6 +131,31 @@ class FinalSystem:
             return None
         size = self._corpus.vocabulary_size
         return NGramModel.fit(self._corpus.train, size, order)
+
+
+def _lines(
+    model: LanguageModel | TunedEnsemble,
+    test: EncodedText,
+    check: Callable[..., None],
+    note: Callable[[str], None],
+) -> list[LineReport]:
+    """Return the lines on the test text; where learning goes astray, the plain one.
+
+    The run is not lost for that: its model is as good as it was.
+    """
+
+    def told(what: str, done: int, total: int) -> None:
+        check()
+
+    try:
+        return model.evaluate_additions(test, static=True, system=True, progress=told)
+    except DivergedError:
+        note(
+            "At the rate that was best on the validation text, dynamic evaluation went "
+            "astray on the test text, which has the plain line alone. Try a lower rate "
+            "with `rnnlm evaluate --dynamic --set dynamic.rate=...`."
+        )
+        return model.evaluate_additions(test, static=True, progress=told)
 
 
 def _seconds_each(tuned: Tuned) -> float:

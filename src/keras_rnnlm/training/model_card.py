@@ -56,7 +56,7 @@ def system_lines(system: dict[str, Any] | None) -> list[str]:
         return []
     tested = system["test"]
     found = "What evaluation adds was searched on the validation text"
-    if tested:
+    if tested and tested[-1]["name"] != "static":
         value, seconds = _figure(tested[-1]["perplexity"], ".2f"), tested[-1]["seconds"]
         ready = sum(line["preparation_seconds"] for line in tested)
         before = f", made ready in {ready:.1f} s" if ready >= 0.05 else ""
