@@ -9,10 +9,6 @@ PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder
 
 SETUP = scripts/environment.sh $(PYTHON)
 WATCHED = pyproject.toml constraints.txt scripts/environment.sh
-# Tests compile many small programs and run each a few times: XLA need not try hard. Those
-# of test-slow run programs as users have them.
-QUICK_JAX = JAX_DISABLE_MOST_OPTIMIZATIONS=1
-QUICK_XLA = XLA_FLAGS=--xla_backend_optimization_level=0
 # What must hold on every backend.
 PORTABLE = tests/layers tests/models tests/training tests/scoring tests/generation
 
@@ -43,7 +39,7 @@ demo: $(VENV)/ready
 	@$(VENV)/bin/rnnlm demo $(ARGS)
 
 test: $(VENV)/ready-dev
-	@$(QUICK_JAX) KERAS_BACKEND=jax $(VENV)/bin/python -m pytest $(PARALLEL) -m "not backends and not benchmarks and not slow" $(ARGS)
+	@KERAS_BACKEND=jax $(VENV)/bin/python -m pytest $(PARALLEL) -m "not backends and not benchmarks and not slow" $(ARGS)
 
 test-slow: $(VENV)/ready-dev
 	@KERAS_BACKEND=jax $(VENV)/bin/python -m pytest $(PARALLEL) -m "slow and not backends and not benchmarks" $(ARGS)
@@ -53,7 +49,7 @@ test-benchmarks: $(VENV)/ready-dev
 
 test-backends: $(BACKENDS_VENV)/ready
 	@OMP_NUM_THREADS=1 KERAS_BACKEND=jax $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m backends $(ARGS)
-	@$(QUICK_XLA) KERAS_BACKEND=tensorflow $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m "not backends and not slow and not once" $(PORTABLE) $(ARGS)
+	@KERAS_BACKEND=tensorflow $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m "not backends and not slow and not once" $(PORTABLE) $(ARGS)
 	@OMP_NUM_THREADS=1 KERAS_BACKEND=torch $(BACKENDS_VENV)/bin/python -m pytest $(PARALLEL) -m "not backends and not slow and not once" $(PORTABLE) $(ARGS)
 
 check: $(VENV)/ready-dev

@@ -46,6 +46,8 @@ KERNELS.mkdir(parents=True, exist_ok=True)
 # saves a third of the time. Processes that a test starts compile as users' do where
 # that matters (tests/training/kill_and_resume.py).
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+if os.environ["KERAS_BACKEND"] == "tensorflow":
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 # Many tests compile the same programs, in this process and in those they start.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(PRIVATE / "programs"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")

@@ -149,7 +149,7 @@ def test_a_model_is_trained_with_what_is_suggested_unasked(text, monkeypatch, ca
     assert run([*words, "--set", "units=32", "--json"]) == 0
     printed = capsys.readouterr()
     settings = json.loads(printed.out)["settings"]
-    assert (settings["units"], settings["learning_rate"]) == (32, 60.0)
+    assert (settings["units"], settings["learning_rate"]) == (32, 30.0)
     assert "Suggested (rnnlm suggest gives the reasons): optimizer=sgd" in printed.err
     assert "units=" not in printed.err
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from keras_rnnlm.config import Settings
 from keras_rnnlm.data.text_facts import TextFacts
 from keras_rnnlm.search import rules
 from keras_rnnlm.search.cost import HALF, Cost
@@ -135,16 +136,15 @@ def of_dropout(vocabulary_size: int, passes: float) -> str:
     return f"In {few(passes)} passes a network begins to learn its text by heart."
 
 
-def of_rate(vocabulary_size: int, optimizer: str, cell: str, clip_norm: float) -> str:
+def of_rate(vocabulary_size: int, settings: Settings) -> str:
     """Say why of the learning rate.
 
     Args:
         vocabulary_size: Number of token ids.
-        optimizer: `sgd` or `adam`.
-        cell: Name of the cell.
-        clip_norm: Norm at which gradients are clipped; 0 for none.
+        settings: All that are suggested.
     """
-    if optimizer == "sgd" and clip_norm != rules.CLIPPED:
+    optimizer, cell = settings.optimizer.lower(), settings.cell
+    if optimizer == "sgd" and settings.clip_norm != rules.CLIPPED:
         return (
             f"Rates of SGD were swept with gradients clipped at {rules.CLIPPED:g}: "
             "this one makes the longest step as long. Without clipping, 1 is usual."
@@ -155,6 +155,8 @@ def of_rate(vocabulary_size: int, optimizer: str, cell: str, clip_norm: float) -
         return "At 20 it ended near an LSTM at 60."
     if optimizer == "sgd" and cell not in rules.AT_60:
         return "At 20, the rate of the recipe word: this cell's own was not measured."
+    if optimizer == "sgd" and settings.layers > 1:
+        return "At 30 two layers ended 3% ahead of the 60 that suit one."
     if optimizer == "sgd":
         return "The highest rate that ended well in the sweeps, whatever the width."
     if rules.kind_of(vocabulary_size) == "many" and cell == rules.PLAIN:

@@ -154,7 +154,7 @@ def suggest(
         settings = picked.settings()
         updates = seen / (settings.batch_size * settings.steps)
         rate = rules.learning_rate(size, settings, updates)
-        reason = reasons.of_rate(size, optimizer, settings.cell, settings.clip_norm)
+        reason = reasons.of_rate(size, settings)
     picked.add({"learning_rate": rate}, reason)
     return Suggestion(picked.settings(), picked.choices(), facts, cost, seen, found)
 
