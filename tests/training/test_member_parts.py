@@ -205,7 +205,12 @@ def test_a_card_without_texts_to_evaluate() -> None:
     }
     assert "**-** | **-**" in ensemble_card(report)
     assert "--system" not in ensemble_card(report)
-    line = {"perplexity": 61.25, "seconds": 2.0, "preparation_seconds": 0.0}
+    line = {
+        "name": "ngram",
+        "perplexity": 61.25,
+        "seconds": 2.0,
+        "preparation_seconds": 0.0,
+    }
     whole = ensemble_card({**report, "system": {"test": [line]}})
     assert "test perplexity 61.25" in whole
     assert "evaluate THIS_FOLDER text.txt --system" in whole
