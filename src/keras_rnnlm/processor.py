@@ -1,5 +1,6 @@
 """What this process computes on: its processor and the cores it may use."""
 
+import ctypes
 import os
 import platform
 from functools import lru_cache
@@ -23,6 +24,12 @@ def processor_flags() -> frozenset[str]:
 
 
 @lru_cache(maxsize=1)
+def processor_vendor() -> str:
+    """Return the name of the processor's maker, as x86 tells it; empty elsewhere."""
+    return _told("vendor_id")
+
+
+@lru_cache(maxsize=1)
 def processor_name() -> str:
     """Return what this processor calls itself."""
     return _told("model name") or platform.processor() or "unknown processor"
@@ -42,10 +49,27 @@ def processor_model() -> str:
 def usual_precision() -> str:
     """Return the Keras policy that trains fastest on this processor.
 
-    `mixed_bfloat16` where it has a dot product for bfloat16 (AVX-512 BF16) that our C++
-    products use, else `float32`.
+    `mixed_bfloat16` where our C++ products have a matrix unit for bfloat16 (AMX) or a
+    dot product (AVX-512 BF16) that outruns that of float32. Intel's does not: it takes
+    twice the time.
     """
-    return "mixed_bfloat16" if "avx512_bf16" in processor_flags() else "float32"
+    dot_product = "avx512_bf16" in processor_flags()
+    quick = dot_product and processor_vendor() != "GenuineIntel"
+    return "mixed_bfloat16" if quick or has_matrix_unit() else "float32"
+
+
+@lru_cache(maxsize=1)
+def has_matrix_unit() -> bool:
+    """Whether this process may multiply tiles of bfloat16 (AMX).
+
+    Linux lends their registers to a process that asks for them, which this does. Not
+    every container or virtual machine lets it.
+    """
+    if not {"amx_tile", "amx_bf16"} <= processor_flags():
+        return False
+    arch_prctl, request_permission, tile_data = 158, 0x1023, 18
+    syscall = ctypes.CDLL(None).syscall
+    return bool(syscall(arch_prctl, request_permission, tile_data) == 0)
 
 
 def visible_cores() -> int:

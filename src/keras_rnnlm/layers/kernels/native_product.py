@@ -14,13 +14,13 @@ Array = Any
 def serves(dtype: Any) -> bool:
     """Whether products with operands of this type are quicker here than by XLA.
 
-    So it is for bfloat16 on processors with a dot product for it.
+    So it is for bfloat16 on processors with a dot product or a matrix unit for it.
     """
     return (
         jnp.dtype(dtype) == jnp.bfloat16
         and "avx512_bf16" in processor_flags()
         and library.available()
-        and library.target() == "avx512"
+        and library.target() in ("amx", "avx512")
     )
 
 

@@ -24,17 +24,19 @@ from types import MappingProxyType
 
 from keras_rnnlm.errors import RNNLMError
 from keras_rnnlm.file_lock import try_lock
-from keras_rnnlm.processor import processor_flags
+from keras_rnnlm.processor import has_matrix_unit, processor_flags
 from keras_rnnlm.user_cache import cache_folder
 
 SOURCES = Path(__file__).resolve().parent
 
 COMPILERS = ("g++", "clang++", "c++")
 
-# Options of each instruction set. "avx512" is for the machine at hand, whose bfloat16
-# and int8 dot products are used where it has them.
+# Options of each instruction set, the widest first. "avx512" is for the machine at
+# hand, whose bfloat16 and int8 dot products are used where it has them; "amx" multiplies
+# bfloat16 by the matrix unit besides.
 TARGETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "amx": ("-march=native", "-mprefer-vector-width=512", "-DRNNLM_AMX"),
         "avx512": ("-march=native", "-mprefer-vector-width=512"),
         "avx2": ("-mavx2", "-mfma"),
         "portable": (),
@@ -63,7 +65,7 @@ def best_target() -> str:
     """Return the widest instruction set that this processor has: a key of `TARGETS`."""
     flags = processor_flags()
     if {"avx512f", "avx512bw", "avx512vl", "avx512dq"} <= flags:
-        return "avx512"
+        return "amx" if has_matrix_unit() else "avx512"
     return "avx2" if {"avx2", "fma"} <= flags else "portable"
 
 

@@ -56,15 +56,19 @@ def target() -> str | None:
     `RNNLM_NATIVE` chooses another set than the widest ("avx2", "portable"), or "off".
 
     Raises:
-        ConfigError: `RNNLM_NATIVE` has another value.
+        ConfigError: `RNNLM_NATIVE` has another value, or this processor lacks the set.
     """
     wanted = os.environ.get("RNNLM_NATIVE", "")
-    if wanted not in ("", "off", *TARGETS):
+    if wanted == "off":
+        return None
+    best = best_target()
+    runnable = list(TARGETS)[list(TARGETS).index(best) :]
+    if wanted not in ("", *runnable):
         raise ConfigError(
-            f"Expected RNNLM_NATIVE to be off, {', '.join(TARGETS)} or unset; "
-            f"received '{wanted}'."
+            f"Expected RNNLM_NATIVE to be off, {', '.join(runnable)} or unset on this "
+            f"processor; received '{wanted}'."
         )
-    return None if wanted == "off" else _loaded(wanted or best_target())
+    return _loaded(wanted or best)
 
 
 @cache

@@ -56,7 +56,7 @@ void pack_rows(const Matrix<T>& a, int64_t begin, int64_t end, int64_t from, int
     for (int64_t i = begin; i < end; ++i) {
       Bf16* row = packed + (i - begin) * stride;
       copy(a.data + i * a.row + from, row, depth);
-      if (depth % 2) row[depth] = 0;
+      std::fill(row + depth, row + padded_depth<Bf16>(depth), Bf16{0});
     }
     return;
   }
@@ -75,8 +75,9 @@ void pack_rows(const Matrix<T>& a, int64_t begin, int64_t end, int64_t from, int
         for (int64_t k = k0; k < k1; ++k) row[k] = square[k - k0][i - i0];
       }
     }
-    if (depth % 2) {
-      for (int64_t i = i0; i < i1; ++i) packed[(i - begin) * stride + depth] = 0;
+    for (int64_t i = i0; i < i1; ++i) {
+      Bf16* row = packed + (i - begin) * stride;
+      std::fill(row + depth, row + padded_depth<Bf16>(depth), Bf16{0});
     }
   }
 }
@@ -87,36 +88,39 @@ template <class T>
 void pack_panel(const Matrix<T>& b, int64_t from, int64_t to, int64_t first,
                 int64_t columns, Bf16* panel) {
   int64_t depth = to - from;
-  if (columns < kColumns || depth % 2)
-    std::memset(panel, 0, padded_depth(depth) * kColumns * sizeof(Bf16));
+  if (columns < kColumns || depth % kDepthUnit<Bf16>)
+    std::memset(panel, 0, padded_depth<Bf16>(depth) * kColumns * sizeof(Bf16));
   if (b.column == 1) {
-    Bf16 even[kColumns], odd[kColumns] = {};
+    const T none[kWidth] = {};
     for (int64_t k = 0; k < depth; k += 2) {
       const T* row = b.data + (from + k) * b.row + first;
-      copy(row, even, columns);
-      bool pair = k + 1 < depth;
-      if (pair) copy(row + b.row, odd, columns);
-      Bf16* out = panel + k * kColumns;
-      for (int64_t j = 0; j < columns; ++j) {
-        out[2 * j] = even[j];
-        out[2 * j + 1] = pair ? odd[j] : Bf16{0};
+      for (int64_t j = 0; j < columns; j += kWidth) {
+        const T* odd = k + 1 < depth ? row + b.row + j : none;
+        store(load_pairs(row + j, odd, static_cast<int>(columns - j)),
+              panel + k * kColumns + 2 * j);
       }
     }
     return;
   }
-  // Transposed: a column of the panel is contiguous; 16 steps of all columns at a time.
-  constexpr int64_t kPart = 32;
-  for (int64_t k0 = 0; k0 < depth; k0 += kPart) {
-    int64_t count = std::min(kPart, depth - k0);
-    Bf16 part[kColumns][kPart];
-    for (int64_t j = 0; j < columns; ++j) {
-      copy(b.data + (first + j) * b.column + from + k0, part[j], count);
-      if (count % 2) part[j][count] = 0;
-    }
-    for (int64_t k = 0; k < count; k += 2) {
-      uint32_t* out = reinterpret_cast<uint32_t*>(panel + (k0 + k) * kColumns);
-      for (int64_t j = 0; j < columns; ++j)
-        std::memcpy(out + j, &part[j][k], sizeof(uint32_t));
+  // Transposed: a column of the panel is contiguous. Squares of pairs at a time.
+  constexpr int64_t kPairs = 2 * kWidth;
+  for (int64_t k0 = 0; k0 < depth; k0 += kPairs) {
+    int64_t count = std::min(kPairs, depth - k0);
+    for (int64_t j0 = 0; j0 < columns; j0 += kWidth) {
+      int64_t here = std::min<int64_t>(kWidth, columns - j0);
+      alignas(64) int32_t lines[kWidth][kWidth];
+      if (here < kWidth || count < kPairs) std::memset(lines, 0, sizeof lines);
+      for (int64_t j = 0; j < here; ++j) {
+        const T* column = b.data + (first + j0 + j) * b.column + from + k0;
+        copy(column, reinterpret_cast<Bf16*>(lines[j]), count);
+      }
+      int32_t* out = reinterpret_cast<int32_t*>(panel + k0 * kColumns) + j0;
+      if (count == kPairs) {
+        transpose_square(lines[0], kWidth, out, kColumns);
+        continue;
+      }
+      for (int64_t k = 0; 2 * k < count; ++k)
+        for (int64_t j = 0; j < here; ++j) out[k * kColumns + j] = lines[j][k];
     }
   }
 }
@@ -127,13 +131,14 @@ void multiply(const Matrix<A>& a, const Matrix<B>& b, int64_t rows, int64_t dept
   int64_t panels = (columns + kColumns - 1) / kColumns;
   int64_t part = std::min(depth, kDepth);
   int64_t stride = row_stride<Bf16>(part);
-  int64_t panel_size = padded_depth(part) * kColumns;
+  int64_t panel_size = padded_depth<Bf16>(part) * kColumns;
   int members = static_cast<int>(std::min<int64_t>(
       {Team::shared().size(), rows, 1 + rows * depth * columns / 100000}));
   Memory<Bf16> right = allocate_raw<Bf16>(panels * panel_size);
   Memory<Bf16> left = allocate_raw<Bf16>(rows * stride);
 
   Team::shared().run(members, [&](int member, Barrier& barrier) {
+    TileScope tiles;
     Share own = share(rows, member, members);
     Share packing = share(panels, member, members);
     Bf16* mine = left.get() + own.begin * stride;
@@ -145,20 +150,20 @@ void multiply(const Matrix<A>& a, const Matrix<B>& b, int64_t rows, int64_t dept
       }
       pack_rows(a, own.begin, own.end, from, to, mine, stride);
       barrier.wait();
-      int64_t deep = padded_depth(to - from);
+      int64_t deep = padded_depth<Bf16>(to - from);
       for (int64_t p = 0; p < panels; ++p) {
         const Bf16* panel = right.get() + p * panel_size;
         int64_t first = p * kColumns;
         int n = static_cast<int>(std::min(kColumns, columns - first));
         for_tiles<Bf16, kBlocks>(own.end - own.begin, [&](int64_t at, int count,
-                                                          Tile<Bf16> tile) {
+                                                          auto tile) {
           float* to_row = out + (own.begin + at) * columns + first;
           const Bf16* from_row = mine + at * stride;
           if (from == 0 && n == kColumns) {
             tile(from_row, stride, panel, deep, to_row, columns);
             return;
           }
-          float sums[12 * kColumns];
+          float sums[kMostTile * kColumns];
           tile(from_row, stride, panel, deep, sums, kColumns);
           for (int r = 0; r < count; ++r) {
             float* to_columns = to_row + r * columns;

@@ -2,7 +2,8 @@
 //
 // A panel holds NB x kWidth columns of the weights, row after row, so that it is read
 // from front to back; in bfloat16 two rows stand interleaved, as the dot-product
-// instruction wants them. The sums of a tile of rows stay in registers.
+// instruction wants them. The sums of a tile of rows stay in registers: vectors, or the
+// tiles of a matrix unit where the processor has one.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +11,9 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <type_traits>
 
+#include "tiles.h"
 #include "vector.h"
 
 namespace rnnlm {
@@ -37,13 +40,19 @@ Memory<T> allocate(int64_t count) {
   return memory;
 }
 
-// Depths are even, so that bfloat16 comes in pairs.
-inline int64_t padded_depth(int64_t depth) { return (depth + 1) / 2 * 2; }
+// Depths are even, so that bfloat16 comes in pairs, or whole tiles.
+template <class T>
+constexpr int64_t kDepthUnit = kTiles && sizeof(T) == sizeof(Bf16) ? kTileDepth : 2;
+
+template <class T>
+int64_t padded_depth(int64_t depth) {
+  return (depth + kDepthUnit<T> - 1) / kDepthUnit<T> * kDepthUnit<T>;
+}
 
 // Rows of activations a little apart from powers of two, which share cache lines.
 template <class T>
 int64_t row_stride(int64_t depth) {
-  return (padded_depth(depth) + 15) / 16 * 16 + 64 / sizeof(T);
+  return (padded_depth<T>(depth) + 15) / 16 * 16 + 64 / sizeof(T);
 }
 
 // Elements of a panel from one column to the next: pairs of rows stand interleaved.
@@ -169,6 +178,8 @@ constexpr int kRegisters = kWidth == 16 ? 24 : 12;
 constexpr int most_rows(int blocks) {
   return kRegisters / blocks < 12 ? kRegisters / blocks : 12;
 }
+// Rows that `for_tiles` takes at a time, at most.
+constexpr int kMostTile = kTiles ? kMostTileRows : 12;
 
 template <class T>
 using Tile = void (*)(const T*, int64_t, const T*, int64_t, float*, int64_t);
@@ -183,9 +194,23 @@ Tile<T> tile_of(int rows) {
   }
 }
 
-// Calls use(first row, rows, function) over `rows` rows in nearly equal tiles.
+// Calls use(first row, rows, function) over `rows` rows in tiles: whole ones of a matrix
+// unit and the rest, or nearly equal ones. The function's arguments are those of `tile`.
 template <class T, int NB, class Use>
 void for_tiles(int64_t rows, const Use& use) {
+#if defined(RNNLM_TILES)
+  if constexpr (std::is_same_v<T, Bf16>) {
+    for (int64_t begin = 0; begin < rows; begin += kMostTileRows) {
+      int count = static_cast<int>(std::min<int64_t>(kMostTileRows, rows - begin));
+      use(begin, count,
+          [count](const Bf16* a, int64_t stride, const Bf16* panel, int64_t depth,
+                  float* out, int64_t out_stride) {
+            multiply_tiles(count, NB, a, stride, panel, depth, out, out_stride);
+          });
+    }
+    return;
+  }
+#endif
   constexpr int kMost = most_rows(NB);
   int64_t tiles = (rows + kMost - 1) / kMost;
   for (int64_t i = 0; i < tiles; ++i) {

@@ -40,7 +40,7 @@ struct ForwardArrays {
 template <class Cell, class T>
 void forward(const Sizes& s, const ForwardArrays& a) {
   constexpr int kGates = Cell::kGates, kColumns = kGates * kWidth;
-  const int64_t units = s.units, depth = padded_depth(units);
+  const int64_t units = s.units, depth = padded_depth<T>(units);
   const int64_t stride = row_stride<T>(units);
   const int64_t row = kGates * units, kept_row = Cell::kKept * units;
   const int64_t panel_size = depth * kColumns;
@@ -50,6 +50,7 @@ void forward(const Sizes& s, const ForwardArrays& a) {
   int members = members_for(s, kGates);
 
   Team::shared().run(members, [&](int member, Barrier& barrier) {
+    TileScope tiles;
     Share own = share(s.blocks(), member, members);
     for (int64_t block = own.begin; block < own.end; ++block) {
       T* panel = panels.get() + block * panel_size;
@@ -62,7 +63,7 @@ void forward(const Sizes& s, const ForwardArrays& a) {
         store(states[0].get() + b * stride + unit, load(a.h0 + b * units + unit, n), n);
     }
     barrier.wait();
-    float products[12 * kColumns];
+    float products[kMostTile * kColumns];
     for (int64_t t = 0; t < s.steps; ++t) {
       const T* state = states[t % 2].get();
       T* next = states[(t + 1) % 2].get();
@@ -73,7 +74,7 @@ void forward(const Sizes& s, const ForwardArrays& a) {
         int64_t unit = block * kWidth;
         int n = static_cast<int>(std::min<int64_t>(kWidth, units - unit));
         const T* panel = panels.get() + block * panel_size;
-        for_tiles<T, kGates>(s.batch, [&](int64_t first, int rows, Tile<T> multiply) {
+        for_tiles<T, kGates>(s.batch, [&](int64_t first, int rows, auto multiply) {
           multiply(state + first * stride, stride, panel, depth, products, kColumns);
           for (int r = 0; r < rows; ++r) {
             int64_t at = (first + r) * units + unit, all = t * s.batch + first + r;
@@ -123,7 +124,7 @@ void backward(const Sizes& s, const BackwardArrays& a) {
   constexpr int kGates = Cell::kGates;
   const int64_t units = s.units, row = kGates * units, kept_row = Cell::kKept * units;
   // Gates stand apart by whole blocks in the operand of the product.
-  const int64_t depth = padded_depth(row), stride = row_stride<T>(row);
+  const int64_t depth = padded_depth<T>(row), stride = row_stride<T>(row);
   Memory<T> panels = allocate<T>(s.blocks() * kWidth * depth);
   Memory<T> operands[2] = {allocate<T>(s.batch * stride), allocate<T>(s.batch * stride)};
   // d loss / d state before the step; the cell state's only for those that have one.
@@ -134,6 +135,7 @@ void backward(const Sizes& s, const BackwardArrays& a) {
   int members = members_for(s, kGates);
 
   Team::shared().run(members, [&](int member, Barrier& barrier) {
+    TileScope tiles;
     Share own = share(s.blocks(), member, members);
     auto pack_units = [&](int64_t first, int blocks) {
       int64_t unit = first * kWidth, columns = blocks * kWidth;
@@ -185,7 +187,7 @@ void backward(const Sizes& s, const BackwardArrays& a) {
       for (int64_t block = own.begin; block < own.end; block += kBackBlocks) {
         const T* panel = panels.get() + block * kWidth * depth;
         float* out = products.get() + block * kWidth;
-        auto multiply = [&](int64_t first, int, Tile<T> tile) {
+        auto multiply = [&](int64_t first, int, auto tile) {
           tile(operand + first * stride, stride, panel, depth, out + first * wide, wide);
         };
         switch (std::min<int64_t>(kBackBlocks, own.end - block)) {

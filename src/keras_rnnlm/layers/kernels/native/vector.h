@@ -139,6 +139,15 @@ inline float from_bf16(Bf16 value) {
 
 // The same for two vectors, the second in the upper halves.
 inline VecInt to_bf16_pairs(Vec low, Vec high) {
+#if defined(__AVX512BF16__)
+  auto widened = [](Vec value) {
+    __m256bh narrow = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(value));
+    __m256i bits;
+    std::memcpy(&bits, &narrow, sizeof bits);
+    return reinterpret_cast<VecInt>(_mm512_cvtepu16_epi32(bits));
+  };
+  return widened(low) | (widened(high) << 16);
+#endif
   auto rounded = [](Vec value) {
     VecInt bits;
     std::memcpy(&bits, &value, sizeof bits);
@@ -150,6 +159,57 @@ inline VecInt to_bf16_pairs(Vec low, Vec high) {
 }
 
 inline void store(VecInt value, void* to) { std::memcpy(to, &value, sizeof value); }
+
+// Up to kWidth pairs of two rows' neighbours.
+inline VecInt load_pairs(const float* even, const float* odd, int count) {
+  return to_bf16_pairs(load(even, count), load(odd, count));
+}
+inline VecInt load_pairs(const Bf16* even, const Bf16* odd, int count) {
+  VecInt result = {};
+  for (int i = 0; i < kWidth && i < count; ++i)
+    result[i] = static_cast<int32_t>(even[i] | static_cast<uint32_t>(odd[i]) << 16);
+  return result;
+}
+
+// Transposes a square of 32-bit numbers; its lines lie `from_stride` and `to_stride`
+// numbers apart.
+inline void transpose_square(const int32_t* from, int64_t from_stride, int32_t* to,
+                             int64_t to_stride) {
+#if defined(__AVX512F__)
+  __m512i a[16], b[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) a[i] = _mm512_loadu_si512(from + i * from_stride);
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 2) {
+    b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
+    b[i + 1] = _mm512_unpackhi_epi32(a[i], a[i + 1]);
+  }
+  // Now squares of four within lanes of four: line 4 i + j has their j-th columns.
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) {
+    a[i] = _mm512_unpacklo_epi64(b[i], b[i + 2]);
+    a[i + 1] = _mm512_unpackhi_epi64(b[i], b[i + 2]);
+    a[i + 2] = _mm512_unpacklo_epi64(b[i + 1], b[i + 3]);
+    a[i + 3] = _mm512_unpackhi_epi64(b[i + 1], b[i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    __m512i upper_even = _mm512_shuffle_i32x4(a[j], a[4 + j], 0x88);
+    __m512i upper_odd = _mm512_shuffle_i32x4(a[j], a[4 + j], 0xdd);
+    __m512i lower_even = _mm512_shuffle_i32x4(a[8 + j], a[12 + j], 0x88);
+    __m512i lower_odd = _mm512_shuffle_i32x4(a[8 + j], a[12 + j], 0xdd);
+    b[j] = _mm512_shuffle_i32x4(upper_even, lower_even, 0x88);
+    b[4 + j] = _mm512_shuffle_i32x4(upper_odd, lower_odd, 0x88);
+    b[8 + j] = _mm512_shuffle_i32x4(upper_even, lower_even, 0xdd);
+    b[12 + j] = _mm512_shuffle_i32x4(upper_odd, lower_odd, 0xdd);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + i * to_stride, b[i]);
+#else
+  for (int i = 0; i < kWidth; ++i)
+    for (int j = 0; j < kWidth; ++j) to[j * to_stride + i] = from[i * from_stride + j];
+#endif
+}
 
 inline void store(Bf16* to, Vec value, int count) {
 #if defined(__AVX512BF16__)
