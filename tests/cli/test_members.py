@@ -96,9 +96,13 @@ def test_all_members_are_searched_for_as_one(
     names = [line["name"] for line in found["lines"]]
     assert [line["name"] for line in lines] == ["static", *names]
     assert lines[-1]["nats"] < lines[0]["nats"]
-    # Without --system it is evaluated as before.
+    # So is what is added by itself, from the mean of all on.
     assert run(["evaluate", str(folder), text, "--json"]) == 0
     (line,) = json.loads(capsys.readouterr().out)["additions"]
     assert line["nats"] == pytest.approx(lines[0]["nats"], rel=1e-5)
+    assert run(["evaluate", str(folder), text, "--cache", "--json"]) == 0
+    line, cache = json.loads(capsys.readouterr().out)["additions"]
+    assert line["nats"] == pytest.approx(lines[0]["nats"], rel=1e-5)
+    assert len(cache["settings"]["weights"]) == 4
     assert run([*command, "--ensemble", str(folder / "member-2")]) == 2
     assert "leave --ensemble out" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import pytest
 
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.encoded_text import EncodedText
-from keras_rnnlm.errors import FolderError, InputError
+from keras_rnnlm.errors import ConfigError, FolderError, InputError
 from keras_rnnlm.language_model import LanguageModel
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.scoring.dynamic import DynamicReader
@@ -100,6 +100,39 @@ def test_each_line_is_the_mean_of_all_models(
         assert line.figures["nats"] == pytest.approx(wanted, rel=1e-5)
     nats = {line.figures["nats"] for line in lines}
     assert len(nats) == 3
+
+
+def test_single_additions_are_of_all_models_with_what_was_found(
+    models: list[LanguageModel],
+    scales: list[GradientScale],
+    tuned: Tuned,
+    corpus: Corpus,
+) -> None:
+    assert corpus.test is not None
+    ensemble = TunedEnsemble(models)
+    ensemble.tuned = tuned
+    lines = ensemble.evaluate_additions(corpus.test, dynamic=True, cache=True)
+    assert [line.line.name for line in lines] == ["dynamic", "cache"]
+    assert all(line.line.dynamic == LEARNING for line in lines)
+    networks = [model.network for model in models]
+    learning: list[Reader] = [
+        DynamicReader(network, LEARNING, scale)
+        for network, scale in zip(networks, scales, strict=True)
+    ]
+    wanted = mean(learning, networks, corpus.test)
+    assert lines[0].figures["nats"] == pytest.approx(wanted, rel=1e-5)
+    weights = dict(lines[1].line.weights)
+    assert weights.pop("cache") == pytest.approx(0.1)
+    assert list(weights.values()) == pytest.approx([0.3] * 3)
+    with pytest.raises(ConfigError, match="received also dynamic, weights"):
+        ensemble.evaluate_additions(
+            corpus.test, system=True, dynamic=True, weights={"cache": 0.1}
+        )
+    # Without anything found, with defaults.
+    ensemble.tuned = None
+    (line,) = ensemble.evaluate_additions(corpus.test, dynamic=True)
+    assert line.line.dynamic == DynamicSettings()
+    assert list(line.line.weights.values()) == pytest.approx([1 / 3] * 3)
 
 
 def test_every_line_of_the_search_has_all_models_and_gains(

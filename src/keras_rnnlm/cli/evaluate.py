@@ -32,6 +32,7 @@ from keras_rnnlm.models.ensemble_folder import is_tuned
 if TYPE_CHECKING:
     from keras_rnnlm.language_model import LanguageModel
     from keras_rnnlm.scoring.system import LineReport
+    from keras_rnnlm.scoring.tuned_ensemble import TunedEnsemble
 
 
 @click.command(cls=Verb, short_help="Measure how well a model predicts a text.")
@@ -96,13 +97,14 @@ def evaluate(
     Additions (--dynamic, --cache, ...) are reported on lines of their own, each with
     what the lines above it have and one thing more. A MODEL that is an ensemble, as
     `rnnlm train --members` writes them, is its first member with the others added;
-    with --system every line is of all members, where they were tuned together.
+    where they were tuned together, every line is of all members.
     """
     settings = parse_settings(sets)
     folder, added = model, asked["ensemble"]
     model, *others = model_folders(folder)
     asked["ensemble"] = (*others, *added)
-    whole = asked["system"] and is_tuned(Path(folder))
+    tuned = is_tuned(Path(folder))
+    whole = tuned and not added
     if others:
         mean = "the lines after them are" if whole else "the line 'ensemble' is"
         click.echo(
@@ -110,7 +112,7 @@ def evaluate(
             f"{model} alone, {mean} of all.",
             err=True,
         )
-    if whole and added:
+    if tuned and added and asked["system"]:
         raise click.UsageError(
             f"--system uses settings that were searched for the models in '{folder}' "
             "alone; leave --ensemble out."
@@ -137,10 +139,14 @@ def evaluate(
     figures = {**report.to_dict(), "weights": weights or "float32"}
     lines = []
     if _wanted(asked):
+        given = _given(lm, encoding, asked, settings)
         if whole:
-            lines = _lines_of_all(lm, others, folder, texts, encoding)
+            ensemble = _as_one(lm, others, folder)
+            lines = _additions(ensemble, texts, static=True, **given)
         else:
-            lines = _additions(lm, texts, encoding, asked, settings, report.protocol)
+            static = report.protocol != "carry"
+            models = _others(asked["ensemble"])
+            lines = _additions(lm, texts, static=static, ensemble=models, **given)
         figures["additions"] = [line.to_dict() for line in lines]
     if as_json:
         click.echo(json.dumps(figures, ensure_ascii=False))
@@ -216,68 +222,56 @@ def _check_example(by: str, asked: dict[str, Any], weights: str | None) -> None:
         )
 
 
-def _lines_of_all(
-    lm: "LanguageModel",
-    others: Sequence[str],
-    folder: str,
-    texts: tuple[str, ...],
-    encoding: str,
-) -> "list[LineReport]":
-    """Return the lines that were searched for an ensemble as a whole.
+def _as_one(lm: "LanguageModel", others: Sequence[str], folder: str) -> "TunedEnsemble":
+    """Return the models of an ensemble, with what was searched for them as a whole.
 
     Args:
         lm: Its first model.
         others: The folders of the others.
         folder: Its own folder.
-        texts: To read.
-        encoding: Of the texts.
     """
     from keras_rnnlm.language_model import load
     from keras_rnnlm.scoring.tuned_ensemble import TunedEnsemble
 
     ensemble = TunedEnsemble([lm, *map(load, others)])
     ensemble.read_tuned_from(folder)
-    with working("evaluating") as progress:
-        return ensemble.evaluate_additions(
-            texts, static=True, system=True, encoding=encoding, progress=progress
-        )
+    return ensemble
 
 
-def _additions(
-    lm: "LanguageModel",
-    texts: tuple[str, ...],
-    encoding: str,
-    asked: dict[str, Any],
-    settings: dict[str, Any],
-    protocol: str,
-) -> "list[LineReport]":
+def _others(folders: Sequence[str]) -> "list[LanguageModel]":
+    """Return the models that --ensemble names, all members of those that are many."""
     from keras_rnnlm.language_model import load
+
+    return [load(folder) for given in folders for folder in model_folders(given)]
+
+
+def _given(
+    lm: "LanguageModel", encoding: str, asked: dict[str, Any], settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments of `evaluate_additions` that the options stand for."""
     from keras_rnnlm.scoring.cache import CacheSettings
     from keras_rnnlm.scoring.learning import DynamicSettings
 
     order = part(settings, "ngram").get("order")
     dynamic, cache = part(settings, "dynamic"), part(settings, "cache")
-    ngram = load_ngram(lm, asked["ngram"], asked["train_texts"], encoding, order)
+    return {
+        "system": asked["system"],
+        "temperature": asked["temperature"],
+        "dynamic": DynamicSettings(**dynamic) if dynamic else asked["dynamic"],
+        "cache": CacheSettings(**cache) if cache else asked["cache"],
+        "mc_dropout": asked["mc_dropout"] or 0,
+        "ngram": load_ngram(lm, asked["ngram"], asked["train_texts"], encoding, order),
+        "weights": {
+            key.removesuffix(".weight"): value
+            for key, value in settings.items()
+            if key.endswith(".weight")
+        },
+        "encoding": encoding,
+    }
+
+
+def _additions(
+    model: "LanguageModel | TunedEnsemble", texts: tuple[str, ...], **given: Any
+) -> "list[LineReport]":
     with working("evaluating") as progress:
-        return lm.evaluate_additions(
-            texts,
-            static=protocol != "carry",
-            system=asked["system"],
-            temperature=asked["temperature"],
-            dynamic=DynamicSettings(**dynamic) if dynamic else asked["dynamic"],
-            cache=CacheSettings(**cache) if cache else asked["cache"],
-            mc_dropout=asked["mc_dropout"] or 0,
-            ensemble=[
-                load(folder)
-                for given in asked["ensemble"]
-                for folder in model_folders(given)
-            ],
-            ngram=ngram,
-            weights={
-                key.removesuffix(".weight"): value
-                for key, value in settings.items()
-                if key.endswith(".weight")
-            },
-            encoding=encoding,
-            progress=progress,
-        )
+        return model.evaluate_additions(texts, progress=progress, **given)

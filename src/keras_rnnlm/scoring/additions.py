@@ -67,12 +67,40 @@ def system_lines(tuned: Tuned | None) -> list[Line]:
     return list(tuned.lines)
 
 
-def make_lines(additions: Additions, tuned: Tuned | None = None) -> list[Line]:
+def check_alone(asked: Additions) -> None:
+    """Refuse settings beside the stored ladder, which has its own.
+
+    Raises:
+        ConfigError: For any but other models and an n-gram model.
+    """
+    given = {
+        "temperature": asked.temperature is not None,
+        "dynamic": asked.dynamic,
+        "cache": asked.cache,
+        "mc_dropout": asked.passes,
+        "weights": asked.weights,
+    }
+    names = [name for name, value in given.items() if value]
+    if names:
+        raise ConfigError(
+            "Expected `system` without settings of its parts, received also "
+            f"{', '.join(names)}. Leave them out, or leave `system` out and name all "
+            "that is to be added."
+        )
+
+
+def make_lines(
+    additions: Additions,
+    tuned: Tuned | None = None,
+    networks: Sequence[str] = (MODEL,),
+) -> list[Line]:
     """Return a ladder: each line has one thing more than the one before.
 
     Args:
         additions: What to add.
         tuned: The settings that were searched for the model, or None.
+        networks: The experts that every line has: the model, and the members of an
+            ensemble that is evaluated as one.
 
     Raises:
         ConfigError: For weights of experts that are not there, or that leave the
@@ -89,8 +117,9 @@ def make_lines(additions: Additions, tuned: Tuned | None = None) -> list[Line]:
         (CACHE, cache is not None, [CACHE]),
         (NGRAM, additions.ngram, [NGRAM]),
     ]
-    _check_weights(additions, [expert for _, on, new in steps if on for expert in new])
-    experts, learning, lines = [MODEL], False, []
+    added = [expert for _, on, new in steps if on for expert in new]
+    _check_weights(additions, added)
+    experts, learning, lines = list(networks), False, []
     for name, wanted, new in steps:
         if not wanted:
             continue

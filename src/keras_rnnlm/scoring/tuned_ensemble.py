@@ -5,16 +5,23 @@ alone. Every line of their ladder has all of them: the mean of their probabiliti
 they stand, at a temperature, while all go on learning; then with what else is mixed in.
 """
 
+import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from keras_rnnlm.errors import FolderError, InputError
 from keras_rnnlm.models.causal_lm import CausalLM
-from keras_rnnlm.scoring.additions import system_lines
+from keras_rnnlm.scoring.additions import (
+    Additions,
+    check_alone,
+    make_lines,
+    system_lines,
+)
+from keras_rnnlm.scoring.cache import CacheSettings
 from keras_rnnlm.scoring.ensemble import (
     Member,
     check_different,
@@ -23,6 +30,7 @@ from keras_rnnlm.scoring.ensemble import (
 )
 from keras_rnnlm.scoring.ensemble_search import equal_weights, search_ensemble
 from keras_rnnlm.scoring.gradient_scale import GradientScale, measure_scale
+from keras_rnnlm.scoring.learning import DynamicSettings
 from keras_rnnlm.scoring.ngram import NGramModel
 from keras_rnnlm.scoring.system import LineReport, Progress, Sources, evaluate_lines
 from keras_rnnlm.scoring.tuned import Line, Tuned
@@ -127,6 +135,12 @@ class TunedEnsemble:
         *,
         static: bool = False,
         system: bool = False,
+        temperature: float | None = None,
+        dynamic: bool | DynamicSettings = False,
+        cache: bool | CacheSettings = False,
+        mc_dropout: int = 0,
+        ngram: NGramModel | None = None,
+        weights: Mapping[str, float] | None = None,
         encoding: str = "utf-8",
         progress: Progress | None = None,
     ) -> list[LineReport]:
@@ -135,24 +149,45 @@ class TunedEnsemble:
         Args:
             text: An encoded text, or paths, as of `TunedEvaluation`.
             static: Begin with the mean of the models' probabilities as they stand.
-            system: All that `tune_evaluation` found.
+            system: All that `tune_evaluation` found. Beside it go `static` and an
+                `ngram` in place of the stored one, and nothing else.
+            temperature: Of every model's softmax.
+            dynamic: True for dynamic evaluation of all models with what was found.
+            cache: True for a continuous cache with what was found.
+            mc_dropout: Passes with dropout, by the first model.
+            ngram: An n-gram model over the same tokens.
+            weights: Of `cache`, `ngram` and `mc_dropout` in the mixture.
             encoding: Of files given by path.
             progress: As of `tune_evaluation`.
 
         Raises:
             InputError: If the text cannot be read, or for `system` nothing was searched
                 or weights have changed since.
+            ConfigError: For settings out of their range, or beside `system`.
         """
-        tuned = self.tuned
-        ngram: NGramModel | None = None
-        lines: list[Line] = system_lines(tuned) if system else []
-        scales: list[GradientScale] = []
-        if system and tuned is not None:
+        asked = Additions(
+            temperature,
+            dynamic,
+            cache,
+            mc_dropout,
+            ngram=ngram is not None,
+            weights=weights or {},
+        )
+        tuned, scales = self.tuned, list[GradientScale]()
+        if tuned is not None:
             self._check_weights(tuned)
-            ngram = tuned.ngram
             if tuned.scale is not None:
                 scales = [tuned.scale, *tuned.member_scales]
         sources = self._sources(scales, ngram)
+        lines: list[Line]
+        if system:
+            check_alone(asked)
+            lines = system_lines(tuned)
+            if ngram is None and tuned is not None:
+                sources = dataclasses.replace(sources, ngram=tuned.ngram)
+        else:
+            networks = list(equal_weights(sources))
+            lines = make_lines(asked, tuned, networks)
         if static:
             lines.insert(0, Line("static", weights=equal_weights(sources)))
         encoded = self.models[0]._encoded(text, encoding)

@@ -11,9 +11,14 @@ from typing import Any
 
 from keras_rnnlm.data.encoded_text import EncodedText
 from keras_rnnlm.data.tokenizers import Tokenizer
-from keras_rnnlm.errors import ConfigError, InputError
+from keras_rnnlm.errors import InputError
 from keras_rnnlm.models.causal_lm import CausalLM
-from keras_rnnlm.scoring.additions import Additions, make_lines, system_lines
+from keras_rnnlm.scoring.additions import (
+    Additions,
+    check_alone,
+    make_lines,
+    system_lines,
+)
 from keras_rnnlm.scoring.cache import CacheSettings
 from keras_rnnlm.scoring.ensemble import (
     Member,
@@ -108,31 +113,24 @@ class TunedEvaluation(ABC):
         """
         sources = self._sources(ensemble, ngram)
         tuned = self._settings()
+        asked = Additions(
+            temperature,
+            dynamic,
+            cache,
+            mc_dropout,
+            [member.name for member in sources.members],
+            ngram is not None,
+            weights or {},
+        )
         if system:
             if self._origin is not None:
                 raise _of_other_weights()
-            given = {
-                "temperature": temperature is not None,
-                "dynamic": dynamic,
-                "cache": cache,
-                "mc_dropout": mc_dropout,
-                "weights": weights,
-            }
-            _check_alone([name for name, value in given.items() if value])
+            check_alone(asked)
             lines = system_lines(tuned)
             _check_members(sources, lines)
             if ngram is None and tuned is not None:
                 sources = dataclasses.replace(sources, ngram=tuned.ngram)
         else:
-            asked = Additions(
-                temperature,
-                dynamic,
-                cache,
-                mc_dropout,
-                [member.name for member in sources.members],
-                ngram is not None,
-                weights or {},
-            )
             lines = make_lines(asked, tuned)
         if static:
             lines.insert(0, Line("static"))
@@ -284,16 +282,6 @@ def _of_other_weights() -> InputError:
         "`tune_evaluation`; single additions (`dynamic`, `cache` and so on) go with an "
         "example."
     )
-
-
-def _check_alone(given: Sequence[str]) -> None:
-    """Refuse settings beside `system`, which has its own."""
-    if given:
-        raise ConfigError(
-            "Expected `system` without settings of its parts, received also "
-            f"{', '.join(given)}. Leave them out, or leave `system` out and name all "
-            "that is to be added."
-        )
 
 
 def _check_members(sources: Sources, lines: Sequence[Line]) -> None:

@@ -318,6 +318,27 @@ print([dispatch.choose(cell, "float32", False, False) for _ in range(3)])
         with pytest.raises(ConfigError, match="received 'fast'"):
             library.available()
 
+    @pytest.mark.parametrize(("unit", "expected"), [(True, "amx"), (False, "avx512")])
+    def test_tiles_are_for_processors_and_systems_that_lend_them(
+        self, unit: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        flags = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq"})
+        monkeypatch.setattr(build, "processor_flags", lambda: flags)
+        monkeypatch.setattr(build, "has_matrix_unit", lambda: unit)
+        assert build.best_target() == expected
+
+    def test_instructions_that_the_processor_lacks_are_refused(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """They would end the process with an illegal instruction."""
+        only_on("jax")
+        from keras_rnnlm.layers.kernels.native import library
+
+        monkeypatch.setattr(library, "best_target", lambda: "avx2")
+        monkeypatch.setenv("RNNLM_NATIVE", "avx512")
+        with pytest.raises(ConfigError, match=r"off, avx2, portable or unset on this"):
+            library.target()
+
 
 @pytest.mark.parametrize(
     ("cell", "dtype"),

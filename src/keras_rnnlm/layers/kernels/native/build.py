@@ -32,8 +32,8 @@ SOURCES = Path(__file__).resolve().parent
 COMPILERS = ("g++", "clang++", "c++")
 
 # Options of each instruction set, the widest first. "avx512" is for the machine at
-# hand, whose bfloat16 and int8 dot products are used where it has them; "amx" multiplies
-# bfloat16 by the matrix unit besides.
+# hand, whose bfloat16 and int8 dot products are used where it has them; "amx" has a
+# matrix unit multiply bfloat16 besides.
 TARGETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "amx": ("-march=native", "-mprefer-vector-width=512", "-DRNNLM_AMX"),
