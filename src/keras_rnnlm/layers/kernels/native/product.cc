@@ -22,30 +22,7 @@ template <class T>
 struct Matrix {
   const T* data;
   int64_t row, column;  // strides
-  float at(int64_t i, int64_t j) const;
 };
-
-template <>
-inline float Matrix<float>::at(int64_t i, int64_t j) const {
-  return data[i * row + j * column];
-}
-template <>
-inline float Matrix<Bf16>::at(int64_t i, int64_t j) const {
-  return from_bf16(data[i * row + j * column]);
-}
-
-inline Bf16 narrow(float value) { return to_bf16(value); }
-inline Bf16 narrow(Bf16 value) { return value; }
-
-// Copies `count` neighbours as bfloat16.
-inline void copy(const float* from, Bf16* to, int64_t count) {
-  int64_t i = 0;
-  for (; i + kWidth <= count; i += kWidth) store(to + i, load(from + i), kWidth);
-  for (; i < count; ++i) to[i] = to_bf16(from[i]);
-}
-inline void copy(const Bf16* from, Bf16* to, int64_t count) {
-  std::memcpy(to, from, count * sizeof(Bf16));
-}
 
 // Rows [begin, end) and columns [from, to) of the left operand, row after row.
 template <class T>
@@ -60,23 +37,24 @@ void pack_rows(const Matrix<T>& a, int64_t begin, int64_t end, int64_t from, int
     }
     return;
   }
-  // Transposed: squares that fit the cache, read along their lines.
-  constexpr int64_t kSquare = 32;
-  for (int64_t i0 = begin; i0 < end; i0 += kSquare) {
-    int64_t i1 = std::min(i0 + kSquare, end);
-    for (int64_t k0 = 0; k0 < depth; k0 += kSquare) {
-      int64_t k1 = std::min(k0 + kSquare, depth);
-      Bf16 square[kSquare][kSquare + 2];
-      for (int64_t k = k0; k < k1; ++k) {
-        copy(a.data + (from + k) * a.column + i0, square[k - k0], i1 - i0);
+  // Transposed: squares as wide as a register, read along their lines.
+  for (int64_t i0 = begin; i0 < end; i0 += kWidth) {
+    int wide = static_cast<int>(std::min<int64_t>(kWidth, end - i0));
+    Bf16* rows = packed + (i0 - begin) * stride;
+    for (int64_t k0 = 0; k0 < depth; k0 += kWidth) {
+      int deep = static_cast<int>(std::min<int64_t>(kWidth, depth - k0));
+      alignas(64) float square[kWidth][kWidth], turned[kWidth][kWidth];
+      if (deep < kWidth) std::memset(square, 0, sizeof square);
+      for (int k = 0; k < deep; ++k) {
+        const T* line = a.data + (from + k0 + k) * a.column + i0;
+        store(square[k], widened(line, wide));
       }
-      for (int64_t i = i0; i < i1; ++i) {
-        Bf16* row = packed + (i - begin) * stride;
-        for (int64_t k = k0; k < k1; ++k) row[k] = square[k - k0][i - i0];
-      }
+      transpose_square(square[0], kWidth, turned[0], kWidth);
+      for (int i = 0; i < wide; ++i)
+        store(rows + i * stride + k0, load(turned[i]), deep);
     }
-    for (int64_t i = i0; i < i1; ++i) {
-      Bf16* row = packed + (i - begin) * stride;
+    for (int i = 0; i < wide; ++i) {
+      Bf16* row = rows + i * stride;
       std::fill(row + depth, row + padded_depth<Bf16>(depth), Bf16{0});
     }
   }
@@ -102,27 +80,8 @@ void pack_panel(const Matrix<T>& b, int64_t from, int64_t to, int64_t first,
     }
     return;
   }
-  // Transposed: a column of the panel is contiguous. Squares of pairs at a time.
-  constexpr int64_t kPairs = 2 * kWidth;
-  for (int64_t k0 = 0; k0 < depth; k0 += kPairs) {
-    int64_t count = std::min(kPairs, depth - k0);
-    for (int64_t j0 = 0; j0 < columns; j0 += kWidth) {
-      int64_t here = std::min<int64_t>(kWidth, columns - j0);
-      alignas(64) int32_t lines[kWidth][kWidth];
-      if (here < kWidth || count < kPairs) std::memset(lines, 0, sizeof lines);
-      for (int64_t j = 0; j < here; ++j) {
-        const T* column = b.data + (first + j0 + j) * b.column + from + k0;
-        copy(column, reinterpret_cast<Bf16*>(lines[j]), count);
-      }
-      int32_t* out = reinterpret_cast<int32_t*>(panel + k0 * kColumns) + j0;
-      if (count == kPairs) {
-        transpose_square(lines[0], kWidth, out, kColumns);
-        continue;
-      }
-      for (int64_t k = 0; 2 * k < count; ++k)
-        for (int64_t j = 0; j < here; ++j) out[k * kColumns + j] = lines[j][k];
-    }
-  }
+  pack_transposed(b.data + first * b.column + from, b.column, depth, columns, panel,
+                  kColumns);
 }
 
 template <class A, class B>

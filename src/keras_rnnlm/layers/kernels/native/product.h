@@ -76,33 +76,58 @@ inline void pack(const float* from, int64_t stride, int64_t depth, int n, Bf16* 
   }
 }
 
-// The same from the transposed matrix, whose rows are the panel's `count` columns. In
-// parts that stay in the nearest cache, since the panel is written across its rows.
+// The same from the transposed matrix, whose rows are the panel's `count` columns: square
+// by square.
 inline void pack_transposed(const float* from, int64_t stride, int64_t depth,
                             int64_t count, float* panel, int64_t columns) {
-  constexpr int64_t kPart = 64;
-  for (int64_t k0 = 0; k0 < depth; k0 += kPart) {
-    int64_t k1 = std::min(k0 + kPart, depth);
-    for (int64_t j = 0; j < count; ++j) {
-      for (int64_t k = k0; k < k1; ++k) panel[k * columns + j] = from[j * stride + k];
+  for (int64_t k0 = 0; k0 < depth; k0 += kWidth) {
+    int64_t deep = std::min<int64_t>(kWidth, depth - k0);
+    for (int64_t j0 = 0; j0 < count; j0 += kWidth) {
+      int64_t wide = std::min<int64_t>(kWidth, count - j0);
+      const float* square = from + j0 * stride + k0;
+      float* to = panel + k0 * columns + j0;
+      if (deep == kWidth && wide == kWidth) {
+        transpose_square(square, stride, to, columns);
+        continue;
+      }
+      for (int64_t j = 0; j < wide; ++j)
+        for (int64_t k = 0; k < deep; ++k) to[k * columns + j] = square[j * stride + k];
     }
   }
 }
 
-inline void pack_transposed(const float* from, int64_t stride, int64_t depth,
-                            int64_t count, Bf16* panel, int64_t columns) {
-  constexpr int64_t kPart = 128;
-  for (int64_t k0 = 0; k0 < depth; k0 += kPart) {
-    int64_t part = std::min(kPart, depth - k0);
-    for (int64_t j = 0; j < count; ++j) {
-      Bf16 line[kPart + 1];
-      const float* row = from + j * stride + k0;
-      int64_t k = 0;
-      for (; k + kWidth <= part; k += kWidth) store(line + k, load(row + k), kWidth);
-      for (; k < part; ++k) line[k] = to_bf16(row[k]);
-      line[part] = 0;
-      for (k = 0; k < part; k += 2)
-        std::memcpy(panel + (k0 + k) * columns + 2 * j, line + k, 2 * sizeof(Bf16));
+// Copies `count` neighbours as bfloat16.
+inline void copy(const float* from, Bf16* to, int64_t count) {
+  int64_t i = 0;
+  for (; i + kWidth <= count; i += kWidth) store(to + i, load(from + i), kWidth);
+  for (; i < count; ++i) to[i] = to_bf16(from[i]);
+}
+inline void copy(const Bf16* from, Bf16* to, int64_t count) {
+  std::memcpy(to, from, count * sizeof(Bf16));
+}
+
+// Squares of pairs.
+template <class T>
+void pack_transposed(const T* from, int64_t stride, int64_t depth, int64_t count,
+                     Bf16* panel, int64_t columns) {
+  constexpr int64_t kPairs = 2 * kWidth;
+  for (int64_t k0 = 0; k0 < depth; k0 += kPairs) {
+    int64_t deep = std::min(kPairs, depth - k0);
+    for (int64_t j0 = 0; j0 < count; j0 += kWidth) {
+      int64_t wide = std::min<int64_t>(kWidth, count - j0);
+      float* to = reinterpret_cast<float*>(panel + k0 * columns) + j0;
+      alignas(64) float lines[kWidth][kWidth];  // of pairs, seen as numbers
+      bool whole = deep == kPairs && wide == kWidth;
+      if (!whole) std::memset(lines, 0, sizeof lines);
+      for (int64_t j = 0; j < wide; ++j)
+        copy(from + (j0 + j) * stride + k0, reinterpret_cast<Bf16*>(lines[j]), deep);
+      if (whole) {
+        transpose_square(lines[0], kWidth, to, columns);
+        continue;
+      }
+      for (int64_t k = 0; 2 * k < deep; ++k)
+        for (int64_t j = 0; j < wide; ++j)
+          std::memcpy(to + k * columns + j, &lines[j][k], sizeof *to);
     }
   }
 }

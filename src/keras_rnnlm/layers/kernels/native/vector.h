@@ -182,9 +182,17 @@ inline VecInt load_pairs(const Bf16* even, const Bf16* odd, int count) {
   return result;
 }
 
-// Transposes a square of 32-bit numbers; its lines lie `from_stride` and `to_stride`
-// numbers apart.
-inline void transpose_square(const int32_t* from, int64_t from_stride, int32_t* to,
+// Up to kWidth neighbours as floats.
+inline Vec widened(const float* from, int count) { return load(from, count); }
+inline Vec widened(const Bf16* from, int count) {
+  Vec value = {};
+  for (int i = 0; i < kWidth && i < count; ++i) value[i] = from_bf16(from[i]);
+  return value;
+}
+
+// Transposes a square of kWidth numbers of 32 bits, whatever they mean; its lines lie
+// `from_stride` and `to_stride` numbers apart.
+inline void transpose_square(const float* from, int64_t from_stride, float* to,
                              int64_t to_stride) {
 #if defined(__AVX512F__)
   __m512i a[16], b[16];
@@ -218,7 +226,8 @@ inline void transpose_square(const int32_t* from, int64_t from_stride, int32_t* 
   for (int i = 0; i < 16; ++i) _mm512_storeu_si512(to + i * to_stride, b[i]);
 #else
   for (int i = 0; i < kWidth; ++i)
-    for (int j = 0; j < kWidth; ++j) to[j * to_stride + i] = from[i * from_stride + j];
+    for (int j = 0; j < kWidth; ++j)
+      std::memcpy(to + j * to_stride + i, from + i * from_stride + j, sizeof *to);
 #endif
 }
 
