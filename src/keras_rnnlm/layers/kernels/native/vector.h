@@ -107,25 +107,14 @@ inline Vec exp(Vec x) {
   return e.scale * e.tail + e.scale;
 }
 
-// 1 / x for finite x, one unit of the last place off at most: an estimate of 14 bits and a
-// step of Newton's method cost a quarter of a division.
-inline Vec reciprocal(Vec x) {
-#if defined(__AVX512F__)
-  Vec near = reinterpret_cast<Vec>(_mm512_rcp14_ps(reinterpret_cast<__m512>(x)));
-  return near + near * (1.0f - x * near);
-#else
-  return 1.0f / x;
-#endif
-}
-
-inline Vec sigmoid(Vec x) { return reciprocal(1.0f + exp(-x)); }
+inline Vec sigmoid(Vec x) { return 1.0f / (1.0f + exp(-x)); }
 
 // From exp(-2|x|) - 1, which keeps its precision near zero.
 inline Vec tanh(Vec x) {
   Vec size = x < 0.0f ? -x : x;
   Exponential e = exponential(bounded(-2.0f * size));
   Vec difference = e.scale * e.tail + (e.scale - 1.0f);
-  Vec result = -difference * reciprocal(2.0f + difference);
+  Vec result = -difference / (2.0f + difference);
   return x < 0.0f ? -result : result;
 }
 
