@@ -48,6 +48,9 @@ KERNELS.mkdir(parents=True, exist_ok=True)
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 if os.environ["KERAS_BACKEND"] == "tensorflow":
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Two processes of tests share two cores: threads of the C++ kernels, which wait for
+# each other by spinning, would stand in the other's way. Tests of threads say how many.
+os.environ.setdefault("RNNLM_THREADS", "1")
 # Many tests compile the same programs, in this process and in those they start.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(PRIVATE / "programs"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")

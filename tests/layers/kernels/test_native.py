@@ -166,11 +166,16 @@ def test_results_do_not_depend_on_the_number_of_threads() -> None:
 import hashlib, numpy as np
 from keras_rnnlm.layers import cells
 from tests.layers.kernels.test_jax_scan import GATED, arguments
-from keras_rnnlm.layers.kernels import native_recurrence
+from keras_rnnlm.layers.kernels import native_product, native_recurrence
 cell = cells.GRUCell(*GATED)
 x, state, kernel, bias, mask = arguments(cell, 6, 20, 130)
-hidden, _ = native_recurrence.recurrence(cell, "float32", x, mask, state, kernel, bias)
-print(hashlib.sha256(np.asarray(hidden).tobytes()).hexdigest())
+results = [
+    native_recurrence.recurrence(cell, dtype, x, mask, state, kernel, bias)[0]
+    for dtype in ("float32", "bfloat16")
+]
+results.append(native_product.product(x.reshape(120, -1), kernel.T[:, :100]))
+for result in results:
+    print(hashlib.sha256(np.asarray(result).tobytes()).hexdigest())
 """
     assert len(printed_with_threads(program)) == 1
 
@@ -226,7 +231,10 @@ def test_sanitizers_find_nothing(source: str, sanitizer: str, tmp_path: Path) ->
     command = [str(program), *(["few"] if sanitizer == "thread" else [])]
     if shutil.which("setarch"):
         command = ["setarch", "-R", *command]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "RNNLM_THREADS": "2"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().endswith("cases agree with the reference")
 
