@@ -41,6 +41,23 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
+def test_kernels_that_were_never_compiled_are_not_part_of_a_call(
+    scored: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their half a minute, taken for that of each shape, left no time to train."""
+    ready: list[str] = []
+    monkeypatch.setattr(scoring_speed, "native_target", lambda: ready.append("avx2"))
+    plain = scoring_speed.score_segments
+
+    def score(*arguments: Any) -> None:
+        assert ready, "the first call compiled the kernels"
+        plain(*arguments)
+
+    monkeypatch.setattr(scoring_speed, "score_segments", score)
+    assert scoring_time(network(65), *cut(20, 300, 4_000)).compilation > 0
+    assert len(scored) > 1
+
+
 def cut(*lengths: int) -> tuple[Any, Any, Any]:
     stops = 1 + np.cumsum(lengths)
     return np.zeros(1 + sum(lengths), np.int32), stops - lengths, stops
