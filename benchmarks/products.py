@@ -31,7 +31,7 @@ import numpy as np  # noqa: E402
 
 from keras_rnnlm.bench.record import write_figures  # noqa: E402
 from keras_rnnlm.layers.kernels import native_product  # noqa: E402
-from keras_rnnlm.layers.kernels.native.build import TARGETS, best_target  # noqa: E402
+from keras_rnnlm.layers.kernels.native.build import runnable_targets  # noqa: E402
 
 # (M, K, N): the input product of 20 x 35 positions, output layers of 20 and 64 x 35.
 SHAPES = ((700, 650, 2600), (700, 650, 10000), (2240, 650, 10000))
@@ -120,12 +120,10 @@ def measure(shape: tuple[int, ...], direction: str, rounds: int) -> Row:
 
 def ways(transposed: tuple[bool, bool]) -> dict[str, Product]:
     """Return functions that multiply and wait, compiled for their instructions."""
-    targets = list(TARGETS)
-    runnable = targets[targets.index(best_target()) :]
     found = {
         f"ours, {target}": _ours(transposed, target)
-        for target in NARROW
-        if target in runnable
+        for target in runnable_targets()
+        if target in NARROW
     }
     found["XLA"] = _xla(transposed, "bfloat16")
     found["XLA, float32"] = _xla(transposed, "float32")

@@ -104,5 +104,10 @@ def test_all_members_are_searched_for_as_one(
     line, cache = json.loads(capsys.readouterr().out)["additions"]
     assert line["nats"] == pytest.approx(lines[0]["nats"], rel=1e-5)
     assert len(cache["settings"]["weights"]) == 4
+    # After an example the first member is another, and the others join it as they are.
+    example = ["--example", text, "--by", "dynamic"]
+    assert run(["evaluate", str(folder), text, *example, "--json"]) == 0
+    (line,) = json.loads(capsys.readouterr().out)["additions"]
+    assert line["name"] == "ensemble"
     assert run([*command, "--ensemble", str(folder / "member-2")]) == 2
     assert "leave --ensemble out" in capsys.readouterr().err

@@ -68,6 +68,13 @@ def tuned(models: list[LanguageModel], scales: list[GradientScale]) -> Tuned:
     )
 
 
+@pytest.fixture
+def ensemble(models: list[LanguageModel], tuned: Tuned) -> TunedEnsemble:
+    found = TunedEnsemble(models)
+    found.tuned = tuned
+    return found
+
+
 def mean(readers: list[Reader], networks: list[RNNLM], text: EncodedText) -> float:
     """Return the nats of the mean of what readers say of the targets of a text."""
     logs = [
@@ -78,14 +85,12 @@ def mean(readers: list[Reader], networks: list[RNNLM], text: EncodedText) -> flo
 
 
 def test_each_line_is_the_mean_of_all_models(
+    ensemble: TunedEnsemble,
     models: list[LanguageModel],
     scales: list[GradientScale],
-    tuned: Tuned,
     corpus: Corpus,
 ) -> None:
     assert corpus.test is not None
-    ensemble = TunedEnsemble(models)
-    ensemble.tuned = tuned
     lines = ensemble.evaluate_additions(corpus.test, static=True, system=True)
     assert [line.line.name for line in lines] == ["static", "temperature", "dynamic"]
     networks = [model.network for model in models]
@@ -103,14 +108,12 @@ def test_each_line_is_the_mean_of_all_models(
 
 
 def test_single_additions_are_of_all_models_with_what_was_found(
+    ensemble: TunedEnsemble,
     models: list[LanguageModel],
     scales: list[GradientScale],
-    tuned: Tuned,
     corpus: Corpus,
 ) -> None:
     assert corpus.test is not None
-    ensemble = TunedEnsemble(models)
-    ensemble.tuned = tuned
     lines = ensemble.evaluate_additions(corpus.test, dynamic=True, cache=True)
     assert [line.line.name for line in lines] == ["dynamic", "cache"]
     assert all(line.line.dynamic == LEARNING for line in lines)

@@ -104,7 +104,8 @@ def evaluate(
     model, *others = model_folders(folder)
     asked["ensemble"] = (*others, *added)
     tuned = is_tuned(Path(folder))
-    whole = tuned and not added
+    # What was found for all does not fit one of them after an example.
+    whole = tuned and not added and example is None
     if others:
         mean = "the lines after them are" if whole else "the line 'ensemble' is"
         click.echo(

@@ -117,8 +117,7 @@ def make_lines(
         (CACHE, cache is not None, [CACHE]),
         (NGRAM, additions.ngram, [NGRAM]),
     ]
-    added = [expert for _, on, new in steps if on for expert in new]
-    _check_weights(additions, added)
+    _check_weights(additions, [expert for _, on, new in steps if on for expert in new])
     experts, learning, lines = list(networks), False, []
     for name, wanted, new in steps:
         if not wanted:

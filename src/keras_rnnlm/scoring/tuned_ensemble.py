@@ -173,7 +173,8 @@ class TunedEnsemble:
             ngram=ngram is not None,
             weights=weights or {},
         )
-        tuned, scales = self.tuned, list[GradientScale]()
+        tuned = self.tuned
+        scales: list[GradientScale] = []
         if tuned is not None:
             self._check_weights(tuned)
             if tuned.scale is not None:

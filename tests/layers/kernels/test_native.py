@@ -24,18 +24,12 @@ SIZES = [(1, 1, 1), (3, 2, 3), (4, 1, 17), (2, 256, 5), (3, 20, 33), (2, 7, 130)
 HERE = Path(__file__).resolve().parent
 
 
-def runnable() -> list[str]:
-    """The instruction sets that this processor can run."""
-    names = list(build.TARGETS)
-    return names[names.index(build.best_target()) :]
-
-
 @pytest.fixture(params=list(build.TARGETS))
 def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Use the kernels for one instruction set."""
     only_on("jax")
     needs_compiler()
-    if request.param not in runnable():
+    if request.param not in build.runnable_targets():
         pytest.skip(f"this processor has no {request.param}")
     monkeypatch.setenv("RNNLM_NATIVE", request.param)
     from keras_rnnlm.layers.kernels.native import library
@@ -342,7 +336,7 @@ print([dispatch.choose(cell, "float32", False, False) for _ in range(3)])
         only_on("jax")
         from keras_rnnlm.layers.kernels.native import library
 
-        monkeypatch.setattr(library, "best_target", lambda: "avx2")
+        monkeypatch.setattr(build, "best_target", lambda: "avx2")
         monkeypatch.setenv("RNNLM_NATIVE", "avx512")
         with pytest.raises(ConfigError, match=r"off, avx2, portable or unset on this"):
             library.target()

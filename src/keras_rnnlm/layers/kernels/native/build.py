@@ -69,6 +69,12 @@ def best_target() -> str:
     return "avx2" if {"avx2", "fma"} <= flags else "portable"
 
 
+def runnable_targets() -> list[str]:
+    """Return the instruction sets that this processor has, the widest first."""
+    targets = list(TARGETS)
+    return targets[targets.index(best_target()) :]
+
+
 def compiler() -> tuple[str, ...]:
     """Return the command of the C++ compiler: `$CXX`, or the first one found.
 

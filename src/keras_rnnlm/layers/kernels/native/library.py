@@ -16,10 +16,9 @@ import keras
 
 from keras_rnnlm.errors import ConfigError, RNNLMError
 from keras_rnnlm.layers.kernels.native.build import (
-    TARGETS,
     BuildError,
-    best_target,
     build,
+    runnable_targets,
 )
 
 # The kernels, by the name of their handler in the C++ sources.
@@ -61,14 +60,13 @@ def target() -> str | None:
     wanted = os.environ.get("RNNLM_NATIVE", "")
     if wanted == "off":
         return None
-    best = best_target()
-    runnable = list(TARGETS)[list(TARGETS).index(best) :]
+    runnable = runnable_targets()
     if wanted not in ("", *runnable):
         raise ConfigError(
             f"Expected RNNLM_NATIVE to be off, {', '.join(runnable)} or unset on this "
             f"processor; received '{wanted}'."
         )
-    return _loaded(wanted or best)
+    return _loaded(wanted or runnable[0])
 
 
 @cache
