@@ -223,3 +223,15 @@ def test_arguments_of_a_cell_of_ones_own_are_finite_too() -> None:
     given = SimpleNamespace(cell_arguments={"bias": float("inf")})
     with pytest.raises(ConfigError, match="'cell_arguments.bias' takes a finite"):
         check_finite(given)
+
+
+def test_a_number_of_thousands_of_digits_is_no_recipe(tmp_path: Path) -> None:
+    recipe = tmp_path / "huge.toml"
+    recipe.write_text(f"units = {'9' * 5000}\n")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        Settings.from_recipe(recipe)
+
+
+def test_a_path_that_is_no_text_is_refused_before_anything_begins() -> None:
+    with pytest.raises(ConfigError, match="Rename the file"):
+        Settings(vectors="v\udcff.txt")

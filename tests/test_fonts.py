@@ -60,3 +60,7 @@ def test_the_real_ones_are_read(tmp_path: Path) -> None:
         write_caption(figure, found, "black")
         figure.savefig(tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+def test_names_that_begin_with_an_underscore_stay_in_legends() -> None:
+    assert fonts_for(["_a"]).label("_a") == " _a"

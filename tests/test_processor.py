@@ -55,8 +55,37 @@ def test_bfloat16_is_usual_where_it_is_quick(
     expected: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.delenv("RNNLM_NATIVE", raising=False)
     monkeypatch.setattr(processor, "processor_vendor", lambda: vendor)
     monkeypatch.setattr(processor, "processor_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(processor, "has_matrix_unit", lambda: unit)
+    assert usual_precision() == expected
+
+
+@pytest.mark.parametrize(
+    ("vendor", "variable", "value", "expected"),
+    [
+        ("GenuineIntel", "KERAS_BACKEND", "torch", "float32"),
+        ("GenuineIntel", "RNNLM_NATIVE", "avx512", "float32"),
+        ("AuthenticAMD", "RNNLM_NATIVE", "avx512", "mixed_bfloat16"),
+        ("AuthenticAMD", "RNNLM_NATIVE", "avx2", "float32"),
+        ("AuthenticAMD", "RNNLM_NATIVE", "off", "float32"),
+    ],
+)
+def test_bfloat16_is_usual_only_where_our_products_run(
+    vendor: str,
+    variable: str,
+    value: str,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.delenv("RNNLM_NATIVE", raising=False)
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(processor, "processor_vendor", lambda: vendor)
+    monkeypatch.setattr(processor, "processor_flags", lambda: {"avx512_bf16"})
+    unit = vendor == "GenuineIntel"
     monkeypatch.setattr(processor, "has_matrix_unit", lambda: unit)
     assert usual_precision() == expected
 

@@ -19,6 +19,7 @@ SOURCE = CHECKOUT / "src" / "keras_rnnlm"
 FLOORS = {
     "errors": 0,
     "allocator": 0,
+    "child_python": 0,
     "file_lock": 0,
     "files": 0,
     "processor": 0,

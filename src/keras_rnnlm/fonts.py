@@ -76,7 +76,8 @@ class Fonts:
         found = "".join(
             f"[{ord(c):X}]" if c in self.missing else c for c in text if c.isprintable()
         )
-        return found.replace("$", r"\$")
+        # Matplotlib leaves names out of a legend that begin with "_".
+        return (" " if found.startswith("_") else "") + found.replace("$", r"\$")
 
     @contextmanager
     def used(self) -> Iterator[None]:

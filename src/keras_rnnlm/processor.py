@@ -51,11 +51,17 @@ def usual_precision() -> str:
 
     `mixed_bfloat16` where our C++ products have a matrix unit for bfloat16 (AMX) or a
     dot product (AVX-512 BF16) that outruns that of float32. Intel's does not: it takes
-    twice the time.
+    twice the time. JAX alone has those products, and `RNNLM_NATIVE` may have narrower
+    instructions taken.
     """
+    native = os.environ.get("RNNLM_NATIVE", "")
+    ours = os.environ.get("KERAS_BACKEND") in (None, "", "jax")
+    if not ours or native in ("off", "avx2", "portable"):
+        return "float32"
     dot_product = "avx512_bf16" in processor_flags()
     quick = dot_product and processor_vendor() != "GenuineIntel"
-    return "mixed_bfloat16" if quick or has_matrix_unit() else "float32"
+    unit = native != "avx512" and has_matrix_unit()
+    return "mixed_bfloat16" if quick or unit else "float32"
 
 
 @lru_cache(maxsize=1)

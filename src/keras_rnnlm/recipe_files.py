@@ -52,7 +52,9 @@ def read_recipe(recipe: str | Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8") if is_path else recipe_text(str(recipe))
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ConfigError:
+        raise
+    except ValueError as error:  # no TOML, no UTF-8, or a number of 5,000 digits
         raise ConfigError(f"Recipe '{recipe}' is not valid TOML: {error}.") from error
     values.pop("expected", None)
     return values

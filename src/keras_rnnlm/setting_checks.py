@@ -157,6 +157,13 @@ def check_data(settings: Any) -> None:
 
 def check_vectors(settings: Any) -> None:
     """Check word vectors to begin with."""
+    try:
+        str(settings.vectors or "").encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            "Setting 'vectors' takes a path that can be written as text, received "
+            f"{settings.vectors!r}. Rename the file."
+        ) from None
     frozen = settings.vectors_frozen
     if not isinstance(frozen, bool):
         check_range("vectors_frozen", frozen, 0.0, 1e9)

@@ -165,10 +165,3 @@ def test_gains_are_those_over_a_pass_that_reads_on_as_well(
     rows = capsys.readouterr().out.splitlines()
     (warm,) = [row for row in rows if row.startswith("+ temperature")]
     assert "(+0.0%)" in warm
-
-
-def test_standard_input_cannot_be_read_again(
-    english_model: Path, capsys: Captured
-) -> None:
-    assert run(["evaluate", str(english_model), "-", "--dynamic"]) == 2
-    assert "standard input" in capsys.readouterr().err

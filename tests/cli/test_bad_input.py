@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from keras_rnnlm.cli.main import run
+from keras_rnnlm.language_model import LanguageModel
+from keras_rnnlm.scoring.dynamic import DivergedError
 from tests.cli.conftest import QUICK
 
 Captured = pytest.CaptureFixture[str]
@@ -291,3 +293,115 @@ def test_a_protocol_that_there_is_not(inside: Path, capsys: Captured) -> None:
     # Before the text is read: it does not exist.
     said = refused(["train", "nowhere.txt", "--set", "protocol=windw"], capsys)
     assert "windw" in said
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are bytes on POSIX")
+def test_a_file_whose_name_is_no_text(
+    inside: Path, english_text: str, capsys: Captured
+) -> None:
+    folder = os.fsencode(inside / "books")
+    os.mkdir(folder)
+    with open(os.path.join(folder, b"caf\xe9.txt"), "w", encoding="utf-8") as stream:
+        stream.write(english_text)
+    assert run(["train", "books", "--out", "m", *QUICK]) == 0, capsys.readouterr().err
+    report = json.loads(Path("m", "report.json").read_text(encoding="utf-8"))
+    names = {
+        name for part in ("train", "valid") for name in report["data"][part]["files"]
+    }
+    assert {Path(name).name for name in names} == {r"caf\udce9.txt"}
+    assert r"caf\udce9.txt" in Path("m", "README.md").read_text(encoding="utf-8")
+
+
+# Numbers.
+
+
+@pytest.mark.parametrize("minutes", ["inf", "nan", "0", "1e9"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "a.txt"],
+        ["adapt", "m", "a.txt"],
+        ["tune", "a.txt"],
+        ["compare", "a.txt"],
+        ["suggest", "a.txt"],
+        ["demo"],
+        ["tune-evaluation", "m", "a.txt"],
+    ],
+)
+def test_minutes_that_are_no_time(
+    words: list[str], minutes: str, capsys: Captured
+) -> None:
+    said = refused([*words, "--minutes", minutes], capsys)
+    assert "'--minutes'" in said
+
+
+def test_shares_that_are_no_numbers(
+    inside: Path, english_file: Path, capsys: Captured
+) -> None:
+    said = refused(["train", str(english_file), "--split", "nan,0.1"], capsys)
+    assert "received nan,0.1" in said
+
+
+def test_a_window_beyond_all_numbers(
+    english_model: Path, english_file: Path, capsys: Captured
+) -> None:
+    protocol = f"window:{10**19}"
+    words = ["evaluate", str(english_model), str(english_file), "--protocol", protocol]
+    assert "at most 1e+15" in refused(words, capsys)
+
+
+# What is asked for beside the plain figures.
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (["--system"], "Run `rnnlm tune-evaluation"),
+        (["--ngram", "nowhere.arpa"], "nowhere.arpa"),
+        (["--ensemble", "nowhere"], "'nowhere' does not exist"),
+        (["--temperature", "0"], "a temperature above 0"),
+        (["--mc-dropout", "3"], "trained with dropout"),
+    ],
+)
+def test_additions_are_refused_before_a_text_is_read(
+    chinese_model: Path, capsys: Captured, asked: list[str], says: str
+) -> None:
+    words = ["evaluate", str(chinese_model), "no-such-text.txt", *asked]
+    assert says in refused(words, capsys)
+
+
+def test_learning_that_goes_astray_leaves_the_plain_figures(
+    english_model: Path,
+    english_file: Path,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def astray(*_: object, **__: object) -> None:
+        raise DivergedError("went astray")
+
+    monkeypatch.setattr(LanguageModel, "evaluate_additions", astray)
+    assert run(["evaluate", str(english_model), str(english_file), "--dynamic"]) == 2
+    out, err = capsys.readouterr()
+    assert "perplexity" in out and "dynamic" not in out
+    assert "error:" in err and "Traceback" not in err
+
+
+# Model folders.
+
+
+def test_a_search_for_a_model_without_dropout_is_refused_at_once(
+    chinese_model: Path, chinese_file: Path, capsys: Captured
+) -> None:
+    words = ["tune-evaluation", str(chinese_model), str(chinese_file)]
+    assert "trained with dropout" in refused([*words, "--mc-dropout", "2"], capsys)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b'{"valid": {"perplexity": []}}', b"[]"]
+)
+def test_a_damaged_report(
+    inside: Path, english_model: Path, capsys: Captured, content: bytes
+) -> None:
+    shutil.copytree(english_model, "copy")
+    Path("copy", "report.json").write_bytes(content)
+    assert "report.json' is damaged" in refused(["info", "copy"], capsys)

@@ -138,32 +138,30 @@ def records(folder: Path) -> dict[str, Any]:
     return {each["name"]: each for each in found["runs"]}
 
 
-@pytest.fixture(scope="module")
-def whole(english_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "c"
-    uninterrupted = start(folder, english_file)
+@pytest.mark.slow
+def test_stopped_and_resumed(english_file: Path, tmp_path: Path) -> None:
+    whole, folder = tmp_path / "whole", tmp_path / "c"
+    uninterrupted = start(whole, english_file)
     said = uninterrupted.communicate(timeout=300)[1]
     assert uninterrupted.returncode == 0, said
-    return folder
 
+    def stop(run: str, number: signal.Signals, *options: str) -> tuple[int, str]:
+        """Send a signal once this run trains; return the code and what was said."""
+        stopped = start(folder, english_file, *options)
+        log = folder / run / "training.jsonl"
+        while not log.is_file() and stopped.poll() is None:
+            time.sleep(0.05)
+        stopped.send_signal(number)
+        said = stopped.communicate(timeout=120)[1]
+        return stopped.returncode, said
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_stopped_and_resumed(
-    english_file: Path, whole: Path, tmp_path: Path, number: signal.Signals
-) -> None:
-    folder = tmp_path / "c"
-    stopped = start(folder, english_file)
-    log = folder / "simple_rnn-seed0" / "training.jsonl"  # the third of three
-    while not log.is_file() and stopped.poll() is None:
-        time.sleep(0.05)
-    stopped.send_signal(number)
-    said = stopped.communicate(timeout=120)[1]
-    if number == signal.SIGINT:
-        assert stopped.returncode == 130
-        (line,) = (line for line in said.splitlines() if "--resume" in line)
-        assert shlex.split(line)[-1] == "--resume"
-        assert "Finished runs are in" in said
+    assert stop("gru-seed0", signal.SIGKILL)[0] == -signal.SIGKILL  # first of three
+    assert not (folder / "gru-seed0" / "report.json").exists()
+    code, said = stop("simple_rnn-seed0", signal.SIGINT, "--resume")  # the last one
+    assert code == 130
+    (line,) = (line for line in said.splitlines() if "--resume" in line)
+    assert shlex.split(line)[-1] == "--resume"
+    assert "Finished runs are in" in said
     assert set(records(folder)) == {"gru-seed0", "ngram"}
     resumed = start(folder, english_file, "--resume")
     said = resumed.communicate(timeout=300)[1]

@@ -79,7 +79,7 @@ def test_standard_input(
     from_file = json.loads(capsys.readouterr().out)
     with english_file.open("rb") as stream:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(stream))
-        assert run(["evaluate", str(english_model), "-", "--json"]) == 0
+        assert run(["evaluate", str(english_model), "-", "--cache", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["nats"] == from_file["nats"]
 
 

@@ -1,4 +1,5 @@
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -163,3 +164,20 @@ def test_pipes_are_utf8_wherever_one_is() -> None:
 def test_versions_agree(capsys: Captured) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out == f"rnnlm {main.__version__}\n"
+
+
+def test_the_backend_of_a_notebook_draws_no_pictures_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Jupyter sets it for what a cell starts, in environments that do not have it."""
+    environment = {**os.environ, "MPLBACKEND": "module://nowhere.to_be_found"}
+    code = (
+        "import sys; sys.argv = ['rnnlm', '--version']\n"
+        "from keras_rnnlm.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: import matplotlib\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from keras_rnnlm.cli.main import run
 from tests.cli.conftest import QUICK
@@ -13,32 +14,36 @@ Captured = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
-def ensemble(english_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three members, two of them begun with the seeds 3 and 4, one with 5."""
+def trained(
+    english_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[str], str, str]:
+    """A command that trains three members; what it told and said."""
     out = tmp_path_factory.mktemp("ensemble") / "model"
-    options = ["--tokenizer", "char", "--members", "3", *QUICK]
-    assert run(["train", str(english_file), "--out", str(out), *options]) == 0
-    return out
+    words = ["train", str(english_file), "--out", str(out), "--tokenizer", "char"]
+    words += ["--members", "3", *QUICK, "--json"]
+    with CliRunner().isolation() as (told, said, _):
+        assert run(words) == 0
+        return words, told.getvalue().decode(), said.getvalue().decode()
 
 
-def test_what_is_told(
-    ensemble: Path, english_file: Path, tmp_path: Path, capsys: Captured
-) -> None:
-    out = tmp_path / "again"
-    options = ["--tokenizer", "char", "--members", "3", *QUICK, "--json"]
-    words = ["train", str(english_file), "--out", str(out), *options]
-    assert run(words) == 0
-    said = capsys.readouterr()
-    report = json.loads(said.out)
-    member = json.loads((out / "member-2" / "report.json").read_text())
+@pytest.fixture(scope="module")
+def ensemble(trained: tuple[list[str], str, str]) -> Path:
+    """Three members, two of them begun with the seeds 3 and 4, one with 5."""
+    return Path(trained[0][3])
+
+
+def test_what_is_told(ensemble: Path, trained: tuple[list[str], str, str]) -> None:
+    words, told, said = trained
+    report = json.loads(told)
+    member = json.loads((ensemble / "member-2" / "report.json").read_text())
     assert report["command"] == member["command"] == ["rnnlm", *words]
-    assert "Command: `rnnlm train" in (out / "README.md").read_text("utf-8")
+    assert "Command: `rnnlm train" in (ensemble / "README.md").read_text("utf-8")
     stored = json.loads((ensemble / "report.json").read_text())
     assert report["valid"]["nats"] == stored["valid"]["nats"]
     assert [m["seed"] for m in report["members"]] == [3, 4, 5]
-    assert "members  3" in said.err
-    assert "one by one" in said.err
-    assert f"generate {out}/member-1" in said.err
+    assert "members  3" in said
+    assert "one by one" in said
+    assert f"generate {ensemble}/member-1" in said
 
 
 def test_evaluation_takes_all_members(

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from keras_rnnlm.cli.main import run
 from keras_rnnlm.config import Settings
 from tests.conftest import CHECKOUT
 from tests.search.test_plot import is_picture
+from tests.search.test_tune import use_fakes
 
 Captured = pytest.CaptureFixture[str]
 
@@ -86,6 +87,26 @@ def wait_for(folder: Path, pattern: str, process: subprocess.Popen[str]) -> None
     assert process.poll() is None, said_by(process)
 
 
+Fakes = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run_fake(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> Fakes:
+    """Run the command in this process; its trainings are fake ones of one step."""
+    use_fakes(monkeypatch)
+    monkeypatch.setenv("FAKE_STEPS", "1")
+    # The tests before are not in the time of this search.
+    monkeypatch.setattr("keras_rnnlm.cli.tune.started_at", time.monotonic)
+
+    def call(words: list[str]) -> tuple[int, str, str]:
+        """Return its code, what it told and what it said."""
+        capsys.readouterr()
+        code = run(words)
+        return code, *capsys.readouterr()
+
+    return call
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -136,21 +157,14 @@ def sizes_of_begun(out: Path) -> dict[Path, int]:
     return {path: path.stat().st_size for path in out.glob("trials/*/*.begun")}
 
 
-@pytest.mark.parametrize(
-    "signals",
-    [
-        (signal.SIGKILL,),
-        pytest.param(
-            (signal.SIGKILL, signal.SIGINT, signal.SIGKILL), marks=pytest.mark.slow
-        ),
-    ],
-)
+@pytest.mark.slow
 def test_killed_and_resumed_with_two_workers(
-    english_file: Path, tmp_path: Path, signals: tuple[signal.Signals, ...]
+    english_file: Path, tmp_path: Path, run_fake: Fakes
 ) -> None:
     """Fake trainings: nothing is lost, and nothing is done twice."""
+    signals = signal.SIGKILL, signal.SIGINT
     out = tmp_path / "out"
-    words = command(english_file, "--trials", "8", "--trial-steps", "9")
+    words = command(english_file, "--trials", "6", "--trial-steps", "9")
     words += ["--workers", "2", "--out", str(out)]
     ended: dict[int, dict[str, Any]] = {}
     resume: list[str] = []
@@ -175,22 +189,21 @@ def test_killed_and_resumed_with_two_workers(
             assert found[trial] == record
         ended = {n: r for n, r in found.items() if r["state"] != "RUNNING"}
         assert any(r["state"] == "RUNNING" for r in found.values())
-    process = fake([*words, "--resume"])
-    said = said_by(process)[1]
-    assert process.returncode == 0, said
+    code, _, said = run_fake([*words, "--resume"])
+    assert code == 0, said
     found = records(out)
-    assert sorted(found) == list(range(8)) and journal_trials(out) == 8
+    assert sorted(found) == list(range(6)) and journal_trials(out) == 6
     able = ("COMPLETE", "PRUNED")
     assert not [r["user_attrs"] for r in found.values() if r["state"] not in able]
     for trial, record in ended.items():
         assert found[trial] == record
     points = {json.dumps(record["params"]) for record in found.values()}
-    assert len(points) == 8
+    assert len(points) == 6
     for begun in out.glob("trials/*/*.begun"):
         # Once, and once more for each time that it was under way.
         assert len(begun.read_text().splitlines()) <= 1 + len(signals)
     rows = list(csv.DictReader((out / "trials.csv").read_text().splitlines()))
-    assert [int(row["trial"]) for row in rows] == list(range(8))
+    assert [int(row["trial"]) for row in rows] == list(range(6))
 
 
 @pytest.mark.slow
@@ -211,7 +224,7 @@ def test_without_its_parent_nothing_goes_on(english_file: Path, tmp_path: Path) 
 @pytest.fixture(scope="module")
 def real(english_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("real") / "out"
-    words = command(english_file, "--trials", "3", "--trial-steps", "60")
+    words = command(english_file, "--trials", "2", "--trial-steps", "30")
     process = start([*words, "--rungs", "2", "--out", str(out), "--json"])
     told, said = said_by(process)
     assert process.returncode == 0, said
@@ -221,7 +234,9 @@ def real(english_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_search(real: Path, english_file: Path, tmp_path: Path) -> None:
+def test_a_search(
+    real: Path, english_file: Path, tmp_path: Path, capsys: Captured
+) -> None:
     for name in WRITTEN:
         assert (real / name).stat().st_size > 50
     for name in PICTURES:
@@ -229,7 +244,7 @@ def test_a_search(real: Path, english_file: Path, tmp_path: Path) -> None:
     report = json.loads((real / "said.json").read_text("utf-8"))
     assert report == json.loads((real / "report.json").read_text("utf-8"))
     best, default = (report["finals"][name] for name in ("best", "default"))
-    assert best["settings"]["max_steps"] == default["settings"]["max_steps"] == 60
+    assert best["settings"]["max_steps"] == default["settings"]["max_steps"] == 30
     assert "test" not in report["data"] and not list(real.rglob("test-ids*"))
     for path in real.glob("final/*/report.json"):
         assert json.loads(path.read_text("utf-8"))["test"] is None
@@ -243,14 +258,13 @@ def test_a_search(real: Path, english_file: Path, tmp_path: Path) -> None:
     # The recipe does what it says: the run of its own seed is that final run.
     words = ["train", str(english_file), "--tokenizer", "char"]
     words += ["--split", "0.8,0.1,0.1", "--recipe", str(real / "best.toml")]
-    process = start([*words, "--out", str(tmp_path / "mine"), "--json"])
-    told, said = said_by(process)
-    assert process.returncode == 0, said
+    assert run([*words, "--out", str(tmp_path / "mine"), "--json"]) == 0
+    told = capsys.readouterr().out
     assert json.loads(told)["valid"]["loss"] == pytest.approx(best["loss"], rel=1e-6)
 
 
 def test_what_is_not_said_again_is_as_it_was_begun(
-    english_file: Path, tmp_path: Path
+    english_file: Path, tmp_path: Path, run_fake: Fakes
 ) -> None:
     """Fake trainings; rungs and seed are the folder's unless others are given."""
     out = ["--out", str(tmp_path / "out")]
@@ -261,127 +275,122 @@ def test_what_is_not_said_again_is_as_it_was_begun(
         ["--trials", "3", "--resume", "--rungs", "2"],
         ["--minutes", "60", "--trials", "4", "--resume", "--factor", "4"],
     ):
-        process = fake(command(english_file, *options, *out), steps=1)
-        _, said = said_by(process)
-        assert process.returncode == 0, said
+        code, _, said = run_fake([*command(english_file, *options), *out])
+        assert code == 0, said
     assert sorted(records(tmp_path / "out")) == [0, 1, 2, 3]
     other = command(english_file, "--trials", "5", "--resume", "--trial-steps", "9")
-    process = fake([*other, *out], steps=1)
-    _, said = said_by(process)
-    assert process.returncode == 2
+    code, _, said = run_fake([*other, *out])
+    assert code == 2
     assert "has settings max_steps=8; this command asks for 9" in said
 
 
 @pytest.mark.slow
-def test_a_search_begins_with_what_suggest_proposes(
-    english_file: Path, tmp_path: Path
+def test_searches_begin_with_what_suggest_proposes(
+    english_file: Path, tmp_path: Path, run_fake: Fakes
 ) -> None:
-    """Fake trainings; the machine is really measured, once."""
-    out, other, journal = (tmp_path / name for name in ("out", "other", "journal"))
+    """Fake trainings; of two that begin at once each really measures the machine."""
+    one, two, three = (tmp_path / name for name in ("one", "two", "three"))
     words = ["tune", str(english_file), "--tokenizer", "char", "--split", "0.8,0.1,0.1"]
-    words += ["--trials", "2", "--trial-minutes", "0.5", "--rungs", "2"]
-    words += ["--storage", str(journal), "--set", "layers=1", "--set", "clip_norm=0.5"]
+    words += ["--trials", "2", "--trial-minutes", "0.5", "--rungs", "2", "--json"]
+    words += ["--storage", str(tmp_path / "journal")]
+    words += ["--set", "layers=1", "--set", "clip_norm=0.5"]
     words += ["--set", "system_minutes=2"]  # more than a trial has
-    process = fake([*words, "--out", str(out), "--json"])
-    told, said = said_by(process)
-    assert process.returncode == 0, said
-    assert "system_minutes=2 is left out" in said
-    assert "Measuring this machine" in said and "Trial 0: cell=lstm" in said
-    report = json.loads(told)
-    finals = report["finals"]
-    assert list(finals) == ["best", "default", "suggest"]
-    for name in ("default", "suggest"):
-        settings = finals[name]["settings"]
-        assert (settings["minutes"], settings["clip_norm"]) == (0.5, 0.5)
-        assert settings["system_minutes"] == 0
-    assert report["recipe"] == finals["suggest"]["settings"]
-    assert finals["default"]["settings"]["units"] == 256
-    first = report["trials"][0]
-    assert first["point"]["units"] == report["recipe"]["units"]
-    assert "1" in first["rungs"]  # on the last rung, whatever became of the other
-
-    # Gone on with, with more time, or joined from another folder: not measured again.
-    for folder, more in ((out, ["--resume", "--minutes", "60"]), (other, [])):
-        process = fake([*words, "--out", str(folder), "--json", *more])
+    both = [fake([*words, "--out", str(out)], steps=1) for out in (one, two)]
+    reports, every = [], ""
+    for process in both:
         told, said = said_by(process)
         assert process.returncode == 0, said
-        assert "Measuring" not in said
-        assert json.loads(told)["recipe"] == report["recipe"]
+        assert "system_minutes=2 is left out" in said
+        reports.append(json.loads(told))
+        every += said
+    assert "Measuring this machine" in every and "Trial 0: cell=lstm" in every
+    # They find different things: the plan of the first to be ready is that of both.
+    recipe = reports[0]["recipe"]
+    for report in reports:
+        finals = report["finals"]
+        assert list(finals) == ["best", "default", "suggest"]
+        for name in ("default", "suggest"):
+            settings = finals[name]["settings"]
+            assert (settings["minutes"], settings["clip_norm"]) == (0.5, 0.5)
+            assert settings["system_minutes"] == 0
+        assert report["recipe"] == finals["suggest"]["settings"] == recipe
+        assert finals["default"]["settings"]["units"] == 256
 
-    process = fake([*words, "--out", str(out), "--resume", "--set", "clip_norm=1.0"])
-    said = said_by(process)[1]
-    assert process.returncode == 2
+    # Gone on with, with more time, or joined from another folder: not measured again.
+    for folder, more in (
+        (one, ["--resume", "--minutes", "60"]),
+        (two, ["--resume"]),
+        (three, []),
+    ):
+        code, told, said = run_fake([*words, "--out", str(folder), *more])
+        assert code == 0, said
+        assert "Measuring" not in said
+        report = json.loads(told)
+        assert report["recipe"] == report["finals"]["suggest"]["settings"] == recipe
+    first = report["trials"][0]
+    assert first["point"]["units"] == recipe["units"]
+    assert "1" in first["rungs"]  # on the last rung, whatever became of the other
+
+    again = [*words, "--out", str(one), "--resume", "--set", "clip_norm=1.0"]
+    code, _, said = run_fake(again)
+    assert code == 2
     assert "settings clip_norm=0.5; this command asks for 1.0" in said
 
 
 @pytest.mark.slow
-def test_searches_that_begin_at_once_are_one(
-    english_file: Path, tmp_path: Path
-) -> None:
-    """Fake trainings; both really measure the machine, and find different things."""
-    words = ["tune", str(english_file), "--tokenizer", "char", "--split", "0.8,0.1,0.1"]
-    words += ["--trials", "4", "--trial-minutes", "0.5", "--json"]
-    words += ["--storage", str(tmp_path / "journal")]
-    folders = [tmp_path / name for name in ("one", "two")]
-    for more in ([], ["--resume"]):
-        both = [fake([*words, "--out", str(out), *more], steps=1) for out in folders]
-        reports = []
-        for process in both:
-            told, said = said_by(process)
-            assert process.returncode == 0, said
-            reports.append(json.loads(told))
-        assert reports[0]["recipe"] == reports[1]["recipe"]
-        suggested = [report["finals"]["suggest"]["settings"] for report in reports]
-        assert suggested == [reports[0]["recipe"]] * 2
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "workers"), [(signal.SIGINT, "2"), (signal.SIGKILL, "1")]
-)
-def test_stopped_and_resumed(
-    english_file: Path,
-    real: Path,
-    tmp_path: Path,
-    number: signal.Signals,
-    workers: str,
-) -> None:
+def test_stopped_and_resumed(english_file: Path, tmp_path: Path) -> None:
     """Real trainings, stopped in their middle: the same trials come of it."""
     out = tmp_path / "out"
     # So many steps that the log, which is waited for, begins in their middle.
-    words = command(english_file, "--trials", "2", "--trial-steps", "2400")
-    words += ["--rungs", "2", "--out", str(out), "--workers", workers]
-    words += ["--sampler", "random"]
-    process = start(words)
-    wait_for(out, "trials/0001/rung*/training.jsonl", process)
-    os.killpg(process.pid, number)
-    said = said_by(process)[1]
-    if number == signal.SIGINT:
-        assert process.returncode == 130, said
-        assert "All that is finished is in" in said
-    before = records(out)
-    assert before[1]["state"] == "RUNNING"
+    words = command(english_file, "--trials", "3", "--trial-steps", "1800")
+    words += ["--rungs", "1", "--out", str(out), "--sampler", "random"]
+    before: dict[int, dict[str, Any]] = {}
+    resume: list[str] = []
+    # The second trial is under way when the first signal comes, the third at the other.
+    for trial, number, workers in ((1, signal.SIGINT, "2"), (2, signal.SIGKILL, "1")):
+        process = start([*words, "--workers", workers, *resume])
+        wait_for(out, f"trials/{trial:04}/rung0/training.jsonl", process)
+        os.killpg(process.pid, number)
+        said = said_by(process)[1]
+        if number == signal.SIGINT:
+            assert process.returncode == 130, said
+            assert "All that is finished is in" in said
+        found = records(out)
+        check_kept(before, found)
+        before = found
+        assert before[trial]["state"] == "RUNNING"
+        resume = ["--resume"]
     process = start([*words, "--resume"])
     said = said_by(process)[1]
     assert process.returncode == 0, said
     found = records(out)
-    assert sorted(found) == [0, 1] and journal_trials(out) == 2
-    for trial, record in before.items():
-        if record["state"] != "RUNNING":
-            assert found[trial] == record
-        assert found[trial]["params"] == record["params"] or not record["params"]
-        for rung, loss in record["rungs"].items():
-            assert found[trial]["rungs"][rung] == loss
+    assert sorted(found) == [0, 1, 2] and journal_trials(out) == 3
+    check_kept(before, found)
     assert {record["state"] for record in found.values()} <= {"COMPLETE", "PRUNED"}
 
 
+def check_kept(
+    before: dict[int, dict[str, Any]], after: dict[int, dict[str, Any]]
+) -> None:
+    """What had ended is as it was, and what was begun has its settings and figures."""
+    for trial, record in before.items():
+        if record["state"] != "RUNNING":
+            assert after[trial] == record
+        assert after[trial]["params"] == record["params"] or not record["params"]
+        for rung, loss in record["rungs"].items():
+            assert after[trial]["rungs"][rung] == loss
+
+
 @pytest.mark.slow
-def test_a_storage_that_goes_away(english_file: Path, tmp_path: Path) -> None:
+def test_a_storage_that_goes_away(
+    english_file: Path, tmp_path: Path, run_fake: Fakes
+) -> None:
+    """Fake trainings; what is finished is not done again."""
     out = tmp_path / "out"
-    words = command(english_file, "--trials", "9", "--trial-steps", "1500")
+    words = command(english_file, "--trials", "9", "--trial-steps", "9")
     words += ["--rungs", "1", "--out", str(out)]
-    process = start(words)
-    wait_for(out, "trials/0001/rung0/training.jsonl", process)
+    process = fake(words, steps=50)
+    wait_for(out, "trials/0001/rung0/checkpoint", process)
     (out / "journal.jsonl").unlink()
     said = said_by(process)[1]
     assert process.returncode == 2
@@ -391,9 +400,8 @@ def test_a_storage_that_goes_away(english_file: Path, tmp_path: Path) -> None:
     first = records(out)[0]
     assert first["state"] == "COMPLETE"
     words[words.index("9")] = "2"
-    process = start([*words, "--resume"])
-    said = said_by(process)[1]
-    assert process.returncode == 0, said
+    code, _, said = run_fake([*words, "--resume"])
+    assert code == 0, said
     assert records(out)[0] == first
     assert sorted(records(out)) == [0, 1]
 
@@ -446,7 +454,7 @@ def test_two_folders_share_a_database_that_goes_away(
     url, server = postgres
     words = command(english_file, "--trial-steps", "9", "--storage", url)
     searches = [
-        fake([*words, "--trials", "8", "--out", str(tmp_path / name)])
+        fake([*words, "--trials", "4", "--out", str(tmp_path / name)])
         for name in ("one", "two")
     ]
     for search in searches:
@@ -454,12 +462,12 @@ def test_two_folders_share_a_database_that_goes_away(
         assert search.returncode == 0, said
     numbers = [set(records(tmp_path / name)) for name in ("one", "two")]
     assert not numbers[0] & numbers[1]
-    assert set(range(8)) <= numbers[0] | numbers[1] <= set(range(9))
+    assert set(range(4)) <= numbers[0] | numbers[1] <= set(range(5))
 
     search = fake(
         [*words, "--trials", "99", "--out", str(tmp_path / "one"), "--resume"]
     )
-    wait_for(tmp_path / "one", "trials/001[0-9]/rung0/checkpoint", search)
+    wait_for(tmp_path / "one", "trials/000[6-9]/rung0/checkpoint", search)
     server.kill()
     said = said_by(search)[1]
     assert search.returncode == 2, said

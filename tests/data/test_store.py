@@ -437,3 +437,23 @@ def test_penn_treebank_predicts_82430_test_tokens(
     assert text.counts.words + text.counts.lines == 82_430
     assert text.counts.oov == 0
     assert text.counts.raw_bytes == 449_945
+
+
+def test_a_file_rewritten_meanwhile_leaves_nothing_wrong(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its length is the same."""
+    tokenizer = tokenizer_of(tmp_path, "a b", "char")
+    hashed = store._hash
+
+    def rewritten(files: list[TextFile]) -> tuple[str, list[int]]:
+        found = hashed(files)
+        text = files[0].path.read_text()
+        files[0].path.write_text(text.replace("a", "b"))
+        return found
+
+    monkeypatch.setattr(store, "_hash", rewritten)
+    folder = tmp_path / "cache"
+    with pytest.raises(InputError, match=r"changed while it was read .*0\.txt"):
+        encode_files(files_of(tmp_path, ["a b a\n"]), tokenizer, cache=folder)
+    assert not [path for path in folder.iterdir() if path.suffix != ".lock"]

@@ -133,8 +133,6 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     (file,) = find_files("-")
     assert file.read() == "some words\n"
     assert file.name == "standard input"
-    with pytest.raises(InputError, match="standard input: .*empty"):
-        find_files("-")
 
 
 def test_standard_input_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,3 +349,30 @@ def test_lines_in_both_texts_are_counted(
     assert sum("d" in block for block in read) == 2  # once for all, once as a text
     assert shared_lines([train], [blank]) == (0,)
     assert shared_lines([train]) == ()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+def test_linked_folders_are_read_once(tmp_path: Path) -> None:
+    inside, elsewhere = tmp_path / "inside", tmp_path / "elsewhere"
+    (inside / "deep").mkdir(parents=True)
+    elsewhere.mkdir()
+    written(inside, "words\n", "a.txt")
+    written(elsewhere, "words\n", "b.txt")
+    (inside / "linked").symlink_to(elsewhere)
+    (inside / "deep" / "back").symlink_to(inside)
+    names = [file.path.relative_to(inside).as_posix() for file in find_files(inside)]
+    assert names == ["a.txt", "linked/b.txt"]
+
+
+def test_standard_input_may_be_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Input:
+        buffer = io.BytesIO(b"some words\n")
+
+    monkeypatch.setattr("sys.stdin", Input)
+    first, second = find_files("-"), find_files(["-"])
+    assert first == second
+    assert "".join(second[0].blocks()) == "some words\n"
+    monkeypatch.setattr(Input, "buffer", io.BytesIO(b"others\n"))
+    assert "".join(find_files("-")[0].blocks()) == "others\n"

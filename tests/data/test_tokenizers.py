@@ -404,3 +404,23 @@ def test_vocabularies_that_cannot_be() -> None:
     with pytest.raises(InputError, match="piece a byte"):
         bare = library.Tokenizer(library.models.BPE())
         PieceTokenizer("bpe", bare.to_str())
+
+
+def test_a_list_of_words_is_one_of_characters() -> None:
+    names = "emma\nolivia\nava\n\nmary ann\nisabella\nsophia\ncharlotte\n"
+    kind, reason = choose_kind(names)
+    assert kind == "char" and "a list of words" in reason
+    # One token a line, as taggers write them, is not: words come back.
+    assert choose_kind("the\ncat\nsaw\nthe\ndog\n" * 3)[0] == "word"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"text": "hi there", "label": 1}\n{"text": "by now", "label": 0}\n',
+        "كتبت له، ثم قرأ الكتاب؟ نعم، قرأه كله.\n",
+        "He said (it was late), and went; 'well', I said.\n",
+    ],
+)
+def test_marks_are_joined_to_words_in_other_ways(text: str) -> None:
+    assert choose_kind(text)[0] == "char"

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keras_rnnlm.data import unigram_training
 from keras_rnnlm.data.unigram_training import UnigramPieces, train_unigram
 
 WORDS = {
@@ -68,3 +69,10 @@ def test_any_words_will_do(words: dict[str, int]) -> None:
     pieces = train_unigram(words, 300)
     assert 256 <= len(pieces) <= 300
     assert all(math.isfinite(score) for _, score in pieces)
+
+
+def test_of_one_long_word_a_part_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unigram_training, "LETTERS_USED", 40)
+    found = [p for p, _ in train_unigram({"ab" * 20 + "xyz" * 1000: 1}, 300)]
+    assert any(len(piece) > 1 for piece in found)
+    assert not any(b"x" in piece for piece in found if len(piece) > 1)

@@ -16,6 +16,7 @@ from keras_rnnlm.explanation.attribution import (
 from keras_rnnlm.explanation.integration import NODES, tolerances
 from keras_rnnlm.explanation.passes import run
 from keras_rnnlm.explanation.reading import Reading, read
+from keras_rnnlm.models.compiled import compiled_once
 from tests.explanation.models import TEXT, characters
 
 SHOWN, REACH = 21, 6
@@ -33,9 +34,16 @@ def attributed(
 
 def log_probability(network: Any, vectors: Any, target: int) -> float:
     """Of a token behind some vectors, the whole text read in one piece."""
-    hidden, _ = network.hidden_of(vectors[None], network.initial_state(1))
-    logs = ops.convert_to_numpy(network.log_probabilities(hidden))
-    return float(logs[0, -1, target])
+    # What comes later changes nothing: one length for all is compiled once.
+    padded = np.zeros((1, SHOWN, vectors.shape[1]), "float32")
+    padded[0, : len(vectors)] = vectors
+    logs = compiled_once(network, _logs)(padded, network.initial_state(1))
+    return float(ops.convert_to_numpy(logs)[0, len(vectors) - 1, target])
+
+
+def _logs(network: Any, vectors: Any, state: Any) -> Any:
+    hidden, _ = network.hidden_of(vectors, state)
+    return network.log_probabilities(hidden)
 
 
 NETWORKS = [
@@ -50,8 +58,13 @@ NETWORKS = [
 
 
 @pytest.mark.parametrize("arguments", NETWORKS, ids=str)
-def test_they_add_up(arguments: dict[str, Any]) -> None:
+def test_they_add_up_and_occlusion_is_a_rerun(arguments: dict[str, Any]) -> None:
     lm = characters(**arguments)
+    check_sums(lm)
+    check_reruns(lm, "unk" if "cell" in arguments else "mean")
+
+
+def check_sums(lm: krl.LanguageModel) -> None:
     reading, found = attributed(lm)
     assert found.gradients.shape == found.occlusion.shape == (SHOWN, REACH)
     differences = np.abs(found.differences)
@@ -73,10 +86,7 @@ def test_they_add_up(arguments: dict[str, Any]) -> None:
         assert not found.gradients[t - 1, t:].any()  # nothing before the text
 
 
-@pytest.mark.parametrize("arguments", NETWORKS, ids=str)
-def test_occlusion_is_a_rerun(arguments: dict[str, Any]) -> None:
-    baseline = "unk" if "cell" in arguments else "mean"
-    lm = characters(**arguments)
+def check_reruns(lm: krl.LanguageModel, baseline: str) -> None:
     reading, found = attributed(lm, baseline)
     vectors, base = baseline_vector(lm.network, lm.tokenizer, reading, baseline)
     given = vectors[reading.ids[:-1]]

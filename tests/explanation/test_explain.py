@@ -74,9 +74,13 @@ def test_data_that_stands_in_a_script() -> None:
     ("arguments", "said", "has"),
     [
         ({"cell": "simple_rnn"}, "names none", {"gates"}),
-        ({"cell": "min_gru", "attention": 5}, "No cache", {"gates", "attention"}),
+        (
+            {"cell": "min_gru", "attention": 5, "layers": 1},
+            "No cache",
+            {"gates", "attention"},
+        ),
         pytest.param(
-            {"network": "transformer", "heads": 2, "context": 8},
+            {"network": "transformer", "heads": 2, "context": 8, "layers": 1},
             "no recurrent layers",
             {"attention"},
             marks=pytest.mark.slow,

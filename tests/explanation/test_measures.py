@@ -9,6 +9,7 @@ from keras_rnnlm.explanation.memory import memory
 from keras_rnnlm.explanation.passes import run
 from keras_rnnlm.explanation.reading import read
 from tests.explanation.models import TEXT, characters
+from tests.scoring.texts import compiled_step
 
 
 def test_loss_with_a_context_is_that_of_the_last_tokens_alone() -> None:
@@ -21,11 +22,12 @@ def test_loss_with_a_context_is_that_of_the_last_tokens_alone() -> None:
     places = np.linspace(8, 90, 5).astype(int)
     assert found.predictions == 5
     assert found.whole == pytest.approx(float(-full[places - 1].mean()))
+    step = compiled_step(lm.network)
     for k, context in enumerate(found.contexts.tolist()):
         nats = []
         for place in places.tolist():
             inputs = reading.ids[None, place - context : place]
-            logs, _ = lm.network.step(inputs, lm.network.initial_state(1))
+            logs, _ = step(inputs.astype("int32"), lm.network.initial_state(1))
             nats.append(-ops.convert_to_numpy(logs)[0, -1, reading.ids[place]])
         assert found.nats[k] == pytest.approx(float(np.mean(nats)), abs=1e-5)
         differences = np.array(nats) + full[places - 1]

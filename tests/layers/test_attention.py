@@ -63,8 +63,10 @@ def test_each_step_attends_to_the_steps_before_it(memory: int) -> None:
         np.testing.assert_allclose(found[row], reference(layer, HIDDEN[row]), atol=1e-5)
 
 
-@pytest.mark.parametrize("cuts", [(3, 6), (1, 2, 3, 4, 5, 6, 7, 8), (7,)])
-@pytest.mark.parametrize("memory", [2, 5, 20])
+@pytest.mark.parametrize(
+    ("memory", "cuts"),
+    [(2, (3, 6)), (2, (7,)), (5, (1, 2, 3, 4, 5, 6, 7, 8)), (20, (3, 6))],
+)
 def test_pieces_are_the_whole(memory: int, cuts: tuple[int, ...]) -> None:
     layer = made(memory)
     whole, last = layer(HIDDEN)

@@ -121,7 +121,7 @@ def test_adaptive_gradients_equal_those_of_all_log_probabilities(policy: str) ->
         np.testing.assert_allclose(one, two, atol=slack, err_msg=weight.name)
 
 
-@pytest.mark.parametrize("rows", [1, 127, 128, 129, 300])
+@pytest.mark.parametrize("rows", [1, 128, 129, 300])
 def test_adaptive_blocks_of_any_number_of_rows(rows: int) -> None:
     layer = adaptive((2, 5))
     rng = np.random.default_rng(rows)

@@ -10,6 +10,7 @@ from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.layers import LSTM
 from keras_rnnlm.layers.low_rank import LowRank
 from keras_rnnlm.layers.make import layer_weights, make_layer
+from keras_rnnlm.models.compiled import compiled
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import assign_weights, merged, weight_arrays
 
@@ -52,7 +53,7 @@ def test_training_moves_factors_alone_and_merging_keeps_the_function() -> None:
     network = RNNLM(11, units=8, layers=2, low_rank=2, seed=0)
     before = weight_arrays(network)
     network.compile(optimizer=keras.optimizers.Adam(0.01))
-    tokens = np.random.default_rng(0).integers(0, 11, (4, 7))
+    tokens = np.random.default_rng(0).integers(0, 11, (4, 7), "int32")
     network.fit(tokens[:, :-1], tokens[:, 1:], epochs=3, verbose=0)
     after = weight_arrays(network)
     for name in before:
@@ -62,7 +63,7 @@ def test_training_moves_factors_alone_and_merging_keeps_the_function() -> None:
     plain = RNNLM(11, units=8, layers=2, seed=0)
     assign_weights(plain, merged(after))
     rows = [
-        keras.ops.convert_to_numpy(n.step(tokens, n.initial_state(4))[0])
+        keras.ops.convert_to_numpy(compiled(n, n.step)(tokens, n.initial_state(4))[0])
         for n in (network, plain)
     ]
     np.testing.assert_allclose(rows[0], rows[1], atol=1e-5)
@@ -82,14 +83,14 @@ def test_matrices_of_other_shapes_stay_too(cell: str, fixed: str) -> None:
     before = weight_arrays(network)
     assert (f"{name}_up" in before) == (cell == "slstm")
     network.compile(optimizer=keras.optimizers.Adam(0.01))
-    tokens = np.random.default_rng(0).integers(0, 11, (4, 7))
+    tokens = np.random.default_rng(0).integers(0, 11, (4, 7), "int32")
     network.fit(tokens[:, :-1], tokens[:, 1:], verbose=0)
     after = weight_arrays(network)
     np.testing.assert_array_equal(after[name], before[name])
     plain = RNNLM(11, cell=cell, units=64, layers=1, seed=0)
     assign_weights(plain, merged(after))
     rows = [
-        keras.ops.convert_to_numpy(n.step(tokens, n.initial_state(4))[0])
+        keras.ops.convert_to_numpy(compiled(n, n.step)(tokens, n.initial_state(4))[0])
         for n in (network, plain)
     ]
     np.testing.assert_allclose(rows[0], rows[1], atol=1e-5)

@@ -9,6 +9,7 @@ from keras_rnnlm.layers import LSTM
 from keras_rnnlm.layers.make import initial_state, make_layer
 from keras_rnnlm.layers.observed import gate, listening, tell
 from keras_rnnlm.layers.watch import watch
+from keras_rnnlm.models.compiled import compiled
 
 BATCH, STEPS, INPUTS, UNITS = 2, 7, 6, 8
 
@@ -46,8 +47,9 @@ def test_the_outputs_are_the_layers_own(cell: str, rank: int) -> None:
         up.assign(np.random.default_rng(1).standard_normal(up.shape) / 3)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((BATCH, 2 * STEPS, INPUTS)).astype(np.float32)
-    _, *state = layer(x[:, :STEPS], initial_state=list(initial_state(layer, BATCH)))
-    expected, *last = layer(x[:, STEPS:], initial_state=state)
+    call = compiled(layer, lambda x, *state: layer(x, initial_state=list(state)))
+    _, *state = call(x[:, :STEPS], *initial_state(layer, BATCH))
+    expected, *last = call(x[:, STEPS:], *state)
     found = watch(layer, x[:, STEPS:], tuple(state))
     outputs = np.moveaxis(ops.convert_to_numpy(found.outputs), 0, 1)
     np.testing.assert_allclose(outputs, ops.convert_to_numpy(expected), atol=1e-4)

@@ -1,5 +1,9 @@
 """A network with a cache against the paper's sums, and against itself in pieces."""
 
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -7,8 +11,9 @@ from numpy.typing import NDArray
 
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.models.cache_network import CacheNetwork
+from keras_rnnlm.models.compiled import compiled
 from keras_rnnlm.scoring.scorer import score_segments
-from tests.scoring.texts import shared_network, small_network
+from tests.scoring.texts import compiled_step, shared_network, small_network
 
 V, WINDOW, THETA, WEIGHT = 23, 7, 0.8, 0.3
 
@@ -21,11 +26,22 @@ def ids_of(length: int, seed: int = 0) -> NDArray[np.int32]:
     return np.random.default_rng(seed).integers(0, 5, length).astype(np.int32)
 
 
+@cache
+def own_pass() -> Callable[..., Any]:
+    """Hidden vectors and log-probabilities of the shared network, compiled."""
+    network = shared_network()
+
+    def run(ids: Any) -> tuple[Any, Any]:
+        hidden, _ = network.hidden(ids, network.initial_state(1))
+        return hidden, network.log_probabilities(hidden)
+
+    return compiled(network, run)
+
+
 def expected_of(ids: NDArray[np.int32]) -> NDArray[np.float64]:
     """Log-probabilities after each token, one sum at a time in float64."""
-    network = shared_network()
-    hidden, _ = network.hidden(ids[None], network.initial_state(1))
-    own = keras.ops.convert_to_numpy(network.log_probabilities(hidden))[0]
+    hidden, own = own_pass()(ids[None])
+    own = keras.ops.convert_to_numpy(own)[0]
     h = keras.ops.convert_to_numpy(hidden)[0].astype(np.float64)
     rows = []
     for t in range(len(ids)):
@@ -44,9 +60,10 @@ def expected_of(ids: NDArray[np.int32]) -> NDArray[np.float64]:
 @pytest.mark.parametrize("cut", [1, 5, 20])
 def test_the_sums_written_out_however_it_is_cut(cut: int) -> None:
     network, ids = joined(), ids_of(20)
+    step = compiled_step(network)
     state, found = network.initial_state(1), []
     for begin in range(0, len(ids), cut):
-        rows, state = network.step(ids[None, begin : begin + cut], state)
+        rows, state = step(ids[None, begin : begin + cut], state)
         found.append(keras.ops.convert_to_numpy(rows)[0])
     np.testing.assert_allclose(np.concatenate(found), expected_of(ids), atol=2e-5)
 
@@ -54,7 +71,7 @@ def test_the_sums_written_out_however_it_is_cut(cut: int) -> None:
 def test_probabilities_sum_to_one_and_rows_do_not_meet() -> None:
     network = joined()
     both = np.stack([ids_of(12, 1), ids_of(12, 2)])
-    rows, _ = network.step(both, network.initial_state(2))
+    rows, _ = compiled_step(network)(both, network.initial_state(2))
     rows = keras.ops.convert_to_numpy(rows)
     np.testing.assert_allclose(np.exp(rows).sum(axis=-1), 1, atol=1e-5)
     for row, ids in zip(rows, both, strict=True):

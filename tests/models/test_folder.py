@@ -1,6 +1,7 @@
 """Model folders: what is saved comes back; what is damaged or foreign is refused."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from safetensors.numpy import save_file
 
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.errors import FolderError
+from keras_rnnlm.files import CARD, REPORT
 from keras_rnnlm.models.folder import load_folder, save_folder, write_manifest
 from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import weight_arrays
@@ -264,3 +266,32 @@ def test_a_folder_that_cannot_be_written(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(FolderError, match="Cannot write the model folder"):
         save_folder(tmp_path / "file", network, tokenizer)
+
+
+def test_a_report_of_other_weights_goes_with_them(
+    copy: Path,
+) -> None:
+    network, tokenizer, _ = load_folder(copy)
+    folder = save_folder(copy, network, tokenizer, extra={REPORT: b"{}", CARD: b"#"})
+    save_folder(folder, network, tokenizer, "window:9")
+    assert (folder / REPORT).exists() and (folder / CARD).exists()
+    first = next(iter(network.trainable_variables))
+    first.assign(first + 1)
+    save_folder(folder, network, tokenizer)
+    assert not (folder / REPORT).exists() and not (folder / CARD).exists()
+    hashes = json.loads((folder / "manifest.json").read_text())["sha256"]
+    assert not {REPORT, CARD} & hashes.keys()
+
+
+def test_a_model_is_as_it_was_where_a_file_of_the_next_cannot_be_written(
+    copy: Path,
+) -> None:
+    network, tokenizer, _ = load_folder(copy)
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
+    first = next(iter(network.trainable_variables))
+    first.assign(first + 1)
+    (copy / f".tokenizer.json.{os.getpid()}.partial").mkdir()
+    with pytest.raises(FolderError, match="Cannot write the model folder"):
+        save_folder(copy, network, tokenizer, "window:9")
+    after = {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()}
+    assert after == before

@@ -25,6 +25,7 @@ from keras_rnnlm.network_settings import network_arguments
 from keras_rnnlm.training.weight_count import count_weights
 from tests.layers import reference
 from tests.layers.gradients import call_with_gradients
+from tests.scoring.texts import compiled_step
 
 BEFORE = {"reset_after": False}
 NUMPY = ops.convert_to_numpy
@@ -109,15 +110,16 @@ def test_weights_are_counted_before_there_is_a_network() -> None:
 
 def test_steps_pieces_and_words_looked_up_once_equal_the_whole() -> None:
     model = network()
-    tokens = np.random.default_rng(0).integers(0, 11, (4, 8))
-    whole, last = model.step(tokens, model.initial_state(4))
+    step = compiled_step(model)
+    tokens = np.random.default_rng(0).integers(0, 11, (4, 8), "int32")
+    whole, last = step(tokens, model.initial_state(4))
     general = {"jax": "jax-scan", "tensorflow": "tensorflow-loop", "torch": "ops-loop"}
     assert set(model.loops()) == {general[keras.backend.backend()]}
     assert model.planned_loops() == model.loops()
     for size in (1, 3):
         state, pieces = model.initial_state(4), []
         for begin in range(0, 8, size):
-            piece, state = model.step(tokens[:, begin : begin + size], state)
+            piece, state = step(tokens[:, begin : begin + size], state)
             pieces.append(NUMPY(piece))
         np.testing.assert_allclose(np.concatenate(pieces, 1), NUMPY(whole), atol=2e-6)
         for found, expected in zip(state, last, strict=True):
@@ -132,12 +134,12 @@ def test_generation_is_that_of_single_steps() -> None:
         model, [1], np.array([2, 3], "int32"), Sampler(0), random_streams(0, 1), 4
     )
     found = [int(next(drawn)[0]) for _ in range(4)]
-    state = model.initial_state(1)
+    step, state = compiled_step(model), model.initial_state(1)
     for token in (1, 2, 3):
-        log_probs, state = model.step([token], state)
+        log_probs, state = step(np.array([token], "int32"), state)
     for token in found:
         assert token == int(NUMPY(log_probs)[0].argmax())
-        log_probs, state = model.step([token], state)
+        log_probs, state = step(np.array([token], "int32"), state)
 
 
 def test_packed_weights_have_the_other_form_alone() -> None:

@@ -135,8 +135,9 @@ def test_with_our_averages(decay: float) -> None:
 
 
 @pytest.mark.usefixtures("native")
-@pytest.mark.parametrize("options", [{}, {"averaging": "swa"}])
-@pytest.mark.parametrize("name", ["adam", "adamw"])
+@pytest.mark.parametrize(
+    ("name", "options"), [("adam", {}), ("adamw", {"averaging": "swa"})]
+)
 def test_settings_make_one(name: str, options: dict[str, Any]) -> None:
     settings = Settings(optimizer=name, weight_decay=0.1 * (name == "adamw"), **options)
     optimizer = build_optimizer(settings)

@@ -16,6 +16,7 @@ from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import weight_arrays
 from tests.conftest import needs_compiler, only_on
 from tests.layers.kernels.test_native import target as target  # a fixture
+from tests.scoring.texts import compiled_step
 
 CELLS = ("simple_rnn", "lstm", "gru")
 # Vocabularies below the width of the embedding have a table in place of a matrix.
@@ -58,7 +59,7 @@ def expected_steps(cell: str, shape: int) -> tuple[RNNLM, Any, Any]:
     """A network, tokens, and what it makes of them; nine rows are more than a tile."""
     model = network(cell, **SHAPES[shape])
     tokens = some_tokens(model, 9, 4)
-    return model, tokens, model.step(tokens, model.initial_state(9))
+    return model, tokens, compiled_step(model)(tokens, model.initial_state(9))
 
 
 @pytest.mark.parametrize("shape", range(len(SHAPES)))
@@ -202,3 +203,31 @@ def test_what_cannot_be_packed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RNNLMError, match="compiled CPU kernels"):
         PackedNetwork(plain, "int8")
     assert set(weight_arrays(plain)) >= {"output.kernel", "output.bias"}
+
+
+@pytest.mark.parametrize("weights", ["float32", "int8"])
+def test_what_is_no_number_is_passed_on(target: str, weights: str) -> None:
+    """Bytes have no value for it, and the damage must not look like a zero."""
+    model = network("lstm", **SHAPES[3])
+    for variable in model.trainable_variables:
+        if variable.path.endswith("recurrent_kernel"):
+            damaged = ops.convert_to_numpy(variable).copy()
+            damaged[0, 2] = np.nan
+            variable.assign(damaged)
+    packed = PackedNetwork(model, weights)
+    state = packed.initial_state(1)
+    for token in (1, 2):
+        log_probs, state = packed.step(np.array([token], np.int32), state)
+    assert np.isnan(log_probs).all()
+
+
+def test_of_equal_tokens_the_first_is_the_likeliest(target: str) -> None:
+    model = RNNLM(5, units=4, layers=1, seed=1, tie_weights=False)
+    for variable in model.output_layer.weights:
+        variable.assign(np.zeros(variable.shape))
+    packed = PackedNetwork(model)
+    every = np.arange(5, dtype=np.int32).reshape(1, 5)
+    _, correct, _ = packed.score_chunk(
+        every, every, np.array([True]), packed.initial_state(1)
+    )
+    np.testing.assert_array_equal(correct, [[True, False, False, False, False]])

@@ -14,6 +14,7 @@ from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import named_weights, weight_arrays
 from tests.conftest import only_on
 from tests.models.tiny import stream
+from tests.scoring.texts import compiled_step
 
 CELLS = ("simple_rnn", "lstm", "gru")
 NUMPY = ops.convert_to_numpy
@@ -26,11 +27,12 @@ def network(cell: str = "lstm", **options: Any) -> RNNLM:
 @pytest.mark.parametrize("cell", CELLS)
 def test_step_by_step_equals_the_whole_sequence(cell: str) -> None:
     model = network(cell)
-    tokens = np.array([[1, 2, 3, 4], [10, 9, 8, 7]])
-    whole, last = model.step(tokens, model.initial_state(2))
+    step = compiled_step(model)
+    tokens = np.array([[1, 2, 3, 4], [10, 9, 8, 7]], "int32")
+    whole, last = step(tokens, model.initial_state(2))
     state = model.initial_state(2)
     for t in range(4):
-        one, state = model.step(tokens[:, t], state)
+        one, state = step(tokens[:, t], state)
         np.testing.assert_allclose(NUMPY(one), NUMPY(whole[:, t]), atol=1e-6)
     for a, b in zip(keras.tree.flatten(state), keras.tree.flatten(last), strict=True):
         np.testing.assert_allclose(NUMPY(a), NUMPY(b), atol=1e-6)
@@ -110,8 +112,9 @@ def test_fit_learns_a_cycle_and_evaluate_reports_it() -> None:
     assert model.predict(np.ones((2, 5), "int32"), verbose=0).shape == (2, 5, 11)
 
 
-@pytest.mark.parametrize("options", OUTPUTS)
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    ("options", "masked"), [({}, False), *((each, True) for each in OUTPUTS)]
+)
 def test_one_pass_gives_the_figures_of_the_log_probabilities(
     options: dict[str, Any], masked: bool
 ) -> None:
@@ -135,8 +138,10 @@ def test_one_pass_gives_the_figures_of_the_log_probabilities(
     assert found["accuracy"] == pytest.approx(right, abs=1e-6)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize(
+    ("dtype", "tied"),
+    [("float32", True), ("mixed_bfloat16", True), ("float32", False)],
+)
 def test_one_pass_trains_as_all_logits_do(dtype: str, tied: bool) -> None:
     def trained(one_pass: bool) -> tuple[dict[str, np.ndarray], Any]:
         model = network(dropout=0.2, dtype=dtype, tie_weights=tied)
@@ -237,8 +242,10 @@ def test_configuration_round_trip() -> None:
         np.testing.assert_array_equal(array, weight_arrays(again)[name])
 
 
-@pytest.mark.parametrize("shape", [(2, 3), (4, 7)])  # fewer and more than two a word
-@pytest.mark.parametrize("low_rank", [0, 2])
+@pytest.mark.parametrize(
+    ("shape", "low_rank"),  # fewer and more than two a word
+    [((2, 3), 0), ((4, 7), 0), ((2, 3), 2)],
+)
 def test_gradients_of_recurrent_weights_are_not_rounded_to_16_bits(
     shape: tuple[int, int], low_rank: int
 ) -> None:
@@ -369,3 +376,38 @@ def test_dropout_masks_of_layers_are_unrelated() -> None:
 def test_a_model_in_bfloat16_gives_float32_logits() -> None:
     logits = network(dtype="mixed_bfloat16")(np.ones((1, 2), "int32"))
     assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+
+
+def test_the_gradient_of_the_embedding_is_not_rounded_to_16_bits() -> None:
+    """It is the output matrix too, and a frequent word's is a sum of many parts."""
+    model = network(dtype="mixed_bfloat16", layers=1)
+    random = np.random.default_rng(0)
+    model.set_weights([random.normal(0, 1, w.shape) for w in model.get_weights()])
+    matrix = model.embedding.embeddings
+    matrix.assign(np.zeros(matrix.shape))
+    model.compile(keras.optimizers.SGD(1.0), weighted_metrics=[])
+    model.fit(stream(11, 4, 6), steps_per_epoch=1, verbose=0)
+    step = NUMPY(matrix)
+    assert np.abs(step).max() > 0
+    rounded = NUMPY(ops.cast(ops.cast(step, "bfloat16"), "float32"))
+    assert not np.array_equal(step, rounded)
+
+
+@pytest.mark.parametrize("cell", ["lru", "rg_lru", "peephole_lstm", "sru"])
+def test_under_mixed_precision_one_network_is_trained_and_evaluated(cell: str) -> None:
+    model = network(cell, dtype="mixed_bfloat16", layers=1, units=16)
+    tokens = np.arange(40, dtype="int32").reshape(2, 20) % 11
+    trained = ops.log_softmax(ops.cast(model(tokens), "float32"))
+    evaluated, _ = model.step(tokens, model.initial_state(2))
+    np.testing.assert_allclose(NUMPY(trained), NUMPY(evaluated), atol=2e-3)
+
+
+def test_fit_takes_its_arguments_in_the_order_of_keras() -> None:
+    model = network(units=4, layers=1)
+    model.compile(weighted_metrics=[])
+    fitted = model.fit(
+        stream(11, 2, 3), None, None, 1, 0, None, 0.0, stream(11, 2, 4), False
+    )
+    assert np.isfinite(fitted.history["val_loss"]).all()
+    with pytest.raises(ValueError, match="shuffle=True for a stream"):
+        model.fit(stream(11, 2, 3), None, None, 1, 0, None, 0.0, None, True)

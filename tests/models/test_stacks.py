@@ -14,6 +14,7 @@ from keras_rnnlm.models.rnn_lm import RNNLM
 from keras_rnnlm.models.weights import assign_weights, weight_arrays
 from keras_rnnlm.training.weight_count import count_weights
 from tests.models.tiny import stream, text
+from tests.scoring.texts import compiled_step
 
 NUMPY = ops.convert_to_numpy
 STACKS: tuple[dict[str, Any], ...] = (
@@ -33,14 +34,15 @@ def network(**options: Any) -> RNNLM:
 @pytest.mark.parametrize("options", STACKS)
 def test_step_by_step_equals_the_whole_sequence(options: dict[str, Any]) -> None:
     model = network(**options)
-    tokens = np.array([[1, 2, 3, 4, 9, 2, 1], [10, 9, 8, 7, 0, 3, 3]])
-    whole, last = model.step(tokens, model.initial_state(2))
+    step = compiled_step(model)
+    tokens = np.array([[1, 2, 3, 4, 9, 2, 1], [10, 9, 8, 7, 0, 3, 3]], "int32")
+    whole, last = step(tokens, model.initial_state(2))
     np.testing.assert_allclose(np.exp(NUMPY(whole)).sum(-1), 1, atol=1e-5)
     state = model.initial_state(2)
-    first, state = model.step(tokens[:, :2], state)
+    first, state = step(tokens[:, :2], state)
     np.testing.assert_allclose(NUMPY(first), NUMPY(whole[:, :2]), atol=1e-5)
     for t in range(2, 7):
-        one, state = model.step(tokens[:, t], state)
+        one, state = step(tokens[:, t], state)
         np.testing.assert_allclose(NUMPY(one), NUMPY(whole[:, t]), atol=1e-5)
     for a, b in zip(keras.tree.flatten(state), keras.tree.flatten(last), strict=True):
         np.testing.assert_allclose(NUMPY(a), NUMPY(b), atol=1e-5)

@@ -12,6 +12,7 @@ from keras_rnnlm.data.vectors import WordVectors
 from keras_rnnlm.errors import ConfigError
 from keras_rnnlm.language_model import LanguageModel, load
 from keras_rnnlm.models.causal_lm import CausalLM
+from keras_rnnlm.models.compiled import compiled
 from keras_rnnlm.models.folder import parameter_count
 from keras_rnnlm.models.networks import network_class, network_weights
 from keras_rnnlm.models.packed import PackedNetwork
@@ -54,8 +55,8 @@ def test_a_projection_where_widths_differ(kind: str, options: dict[str, Any]) ->
     assert network_weights(kind, made.get_config()) == total
     order = arrays.get("output.order", np.zeros(0)).size
     assert parameter_count(made) == total - order
-    tokens = np.random.default_rng(0).integers(0, V, (2, 4))
-    found, _ = made.step(tokens, made.initial_state(2))
+    tokens = np.random.default_rng(0).integers(0, V, (2, 4), "int32")
+    found, _ = compiled(made, made.step)(tokens, made.initial_state(2))
 
     plain = network(kind, **{**options, "tie_weights": False})
     own = weight_arrays(plain)
@@ -64,7 +65,7 @@ def test_a_projection_where_widths_differ(kind: str, options: dict[str, Any]) ->
             own[name] = arrays[name]
     own["embedding.weight"] = matrix @ projection
     assign_weights(plain, own)
-    hidden, _ = plain.hidden(tokens, plain.initial_state(2))
+    hidden, _ = compiled(plain, plain.hidden)(tokens, plain.initial_state(2))
     if made.output_layer.tied and options.get("output") == "mixture":
         wanted = array(made.log_probabilities(hidden))
     elif made.output_layer.tied:
@@ -81,10 +82,11 @@ def test_a_projection_where_widths_differ(kind: str, options: dict[str, Any]) ->
 def test_few_words_are_projected_alike() -> None:
     """Where the first layer's product is made word by word."""
     made = network(vector_width=5, embedding=6, cell="lstm")
-    tokens = np.random.default_rng(0).integers(0, V, (8, 12))
-    together, _ = made.hidden(tokens, made.initial_state(8))
+    tokens = np.random.default_rng(0).integers(0, V, (8, 12), "int32")
+    hidden = compiled(made, made.hidden)
+    together, _ = hidden(tokens, made.initial_state(8))
     for row, wanted in zip(tokens, array(together), strict=True):
-        alone, _ = made.hidden(row[None], made.initial_state(1))
+        alone, _ = hidden(row[None], made.initial_state(1))
         np.testing.assert_allclose(array(alone)[0], wanted, rtol=1e-4, atol=1e-5)
 
 

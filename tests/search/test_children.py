@@ -4,8 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from keras_rnnlm.search.children import Child
 
 DEAF = """
 import sys, threading, time
@@ -32,3 +35,23 @@ def test_interrupts_are_left_to_the_parent_by_threads_that_were_there_before():
     os.kill(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 0, error
+
+
+def test_modules_of_the_current_folder_are_not_taken_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "queue.py").write_text("raise SystemExit('the wrong one')\n")
+    (tmp_path / "answer.py").write_text(
+        "import queue\nfrom keras_rnnlm.search.children import specification_of\n"
+        "print(specification_of()['text'])\n"
+    )
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "answer.py").rename(elsewhere / "answer.py")
+    monkeypatch.syspath_prepend(str(elsewhere))
+    monkeypatch.chdir(tmp_path)
+    log = tmp_path / "log"
+    child = Child("answer", {"text": '{"heard": 7}'}, log, listen=True)
+    assert list(child.messages()) == [{"heard": 7}], log.read_text()
+    assert child.wait(60) == 0
+    child.close()

@@ -70,7 +70,13 @@ def test_figures_have_four_digits() -> None:
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(999, "999"), (24_123_456, "24.12M"), (530_432, "530.4k"), (1.5e9, "1.500G")],
+    [
+        (999, "999"),
+        (24_123_456, "24.12M"),
+        (530_432, "530.4k"),
+        (1.5e9, "1.500G"),
+        (999_960, "1.000M"),
+    ],
 )
 def test_sizes(count: int, text: str) -> None:
     assert size_text(count) == text
@@ -84,6 +90,8 @@ def test_sizes(count: int, text: str) -> None:
         (2048, "2.05 kB"),
         (123e6, "123 MB"),
         (5e9, "5.00 GB"),
+        (999_700, "1.00 MB"),
+        (1.23e12, "1.23 TB"),
     ],
 )
 def test_bytes(count: int, text: str) -> None:

@@ -333,7 +333,7 @@ def test_time_that_leaves_no_room(corpus: Corpus, tmp_path: Path) -> None:
 def test_a_training_that_does_not_end_is_stopped(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FAKE_SLOW", "40")
+    monkeypatch.setenv("FAKE_SLOW", "12")
     monkeypatch.setenv("FAKE_GRACE", "4")
     base = BASE.replace(units=31)
     space = parse_search(["units=31,16"], base)

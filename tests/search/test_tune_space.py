@@ -211,3 +211,8 @@ def test_parts_of_tables() -> None:
     base = Settings(cell="mogrifier_lstm", cell_arguments={"rounds": 3})
     found = settings_at(base, {"cell_arguments.rounds": 5, "units": 8})
     assert found.cell_arguments == {"rounds": 5} and found.units == 8
+
+
+def test_lists_are_not_searched() -> None:
+    with pytest.raises(ConfigError, match="Lists and tables are fixed by --set"):
+        parse_search(["cell_arguments.rounds=[1],[2]"], Settings(cell="mogrifier_lstm"))

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,11 @@ def log_rows(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def interrupt(folder: Path, number: int, kills: int, seed: int = 0) -> list[int]:
-    """Run to the end, killed `kills` times on the way; return all exit codes."""
+def interrupt(folder: Path, signals: Sequence[int], seed: int = 0) -> list[int]:
+    """Run to the end, with these signals on the way; return all exit codes."""
     chance = random.Random(seed)
     codes = []
-    for _ in range(kills):
+    for number in signals:
         process = start(folder)
         log = folder / "training.jsonl"
         size = log.stat().st_size if log.exists() else 0
@@ -81,7 +82,7 @@ def interrupt(folder: Path, number: int, kills: int, seed: int = 0) -> list[int]
             break
     while (code := start(folder).wait(timeout=600)) != 0:
         codes.append(code)
-        if len(codes) > kills + 5:
+        if len(codes) > len(signals) + 5:
             raise RuntimeError(f"the run does not end: exit codes {codes}")
     return [*codes, code]
 
@@ -101,7 +102,7 @@ def main() -> None:
     while killed < arguments.kills:
         folder = arguments.folder / f"{arguments.signal}-{arguments.seed}-{run}"
         number = signal.Signals[arguments.signal]
-        codes = interrupt(folder, number, arguments.kills - killed, run)
+        codes = interrupt(folder, [number] * (arguments.kills - killed), run)
         killed += sum(code != 0 for code in codes)
         found = weights(folder)
         equal = all((found[n] == a).all() for n, a in expected.items())

@@ -18,6 +18,7 @@ from keras_rnnlm.models.weights import weight_arrays
 from keras_rnnlm.training.adapt import Base, adapt
 from keras_rnnlm.training.adaptation import Adaptation, passes
 from keras_rnnlm.training.reporter import SilentReporter
+from keras_rnnlm.training.run import TrainingResult
 from keras_rnnlm.training.train import train
 
 OLD = ["the cat sat on the mat", "a dog sat on the log", "the dog ran to the cat"] * 30
@@ -87,6 +88,13 @@ def test_the_figures_before_are_those_of_the_model(base: Base, tmp_path: Path) -
     assert report["adaptation"]["train_text_after"] is None
 
 
+@pytest.fixture(scope="module")
+def free(base: Base, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
+    """An adaptation in which all weights learn alike."""
+    folder = tmp_path_factory.mktemp("free") / "run"
+    return adapt(base, texts(base), base.settings("adapt", QUICK), folder)
+
+
 @pytest.mark.parametrize(
     ("options", "fixed"),
     [
@@ -97,11 +105,14 @@ def test_the_figures_before_are_those_of_the_model(base: Base, tmp_path: Path) -
     ],
 )
 def test_what_learns(
-    base: Base, tmp_path: Path, options: dict[str, Any], fixed: str | None
+    base: Base,
+    free: TrainingResult,
+    tmp_path: Path,
+    options: dict[str, Any],
+    fixed: str | None,
 ) -> None:
     corpus, settings = texts(base), base.settings("adapt", QUICK)
     first = weight_arrays(base.network)
-    free = adapt(base, corpus, settings, tmp_path / "free")
     held = adapt(base, corpus, settings, tmp_path / "held", Adaptation(**options))
     assert free.language_model is not None and held.language_model is not None
     moved = [

@@ -10,6 +10,7 @@ import keras_rnnlm as krl
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.training.train import train
+from tests.scoring.texts import compiled_step
 
 
 def test_from_settings_to_scores_and_text(english_file: Path, tmp_path: Path) -> None:
@@ -38,10 +39,11 @@ def test_from_settings_to_scores_and_text(english_file: Path, tmp_path: Path) ->
 
     scored = lm.score("the cat saw the bird in the old tree")
     # A step a character, by the network alone.
+    step = compiled_step(lm.network)
     state, nats = lm.network.initial_state(1), 0.0
     inputs = [lm.tokenizer.line_end_id, *scored.ids[:-1]]
     for before, after in zip(inputs, scored.ids, strict=True):
-        found, state = lm.network.step(np.array([before]), state)
+        found, state = step(np.array([before], "int32"), state)
         nats -= float(keras.ops.convert_to_numpy(found)[0, after])
     assert scored.total == pytest.approx(-nats, rel=1e-4)
 

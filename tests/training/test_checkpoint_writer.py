@@ -96,3 +96,26 @@ def test_logs_are_on_the_disk_before_the_checkpoint_that_names_their_lengths(
         writer.close()
     files = [*(tmp_path / name / LOG for name in names), tmp_path / CHECKPOINT]
     assert synced == [path.stat().st_ino for path in files]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("content", [b"", b"no tensors", b"half"])
+def test_a_damaged_checkpoint_is_not_trained_over(
+    tmp_path: Path, content: bytes
+) -> None:
+    write_checkpoint(tmp_path, checkpoint(7))
+    path = tmp_path / CHECKPOINT
+    content = path.read_bytes()[:-5] if content == b"half" else content
+    path.write_bytes(content)
+    with pytest.raises(ResumeError, match="cannot be read .*move it out"):
+        read_checkpoint(tmp_path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.once
+def test_a_picture_that_cannot_be_drawn_is_a_note(tmp_path: Path) -> None:
+    run, notes = RunFolder(tmp_path, resume=True), []
+    run.log({"event": "train", "tokens": "many", "loss": 1.0, "learning_rate": 0.1})
+    run.draw(notes.append)
+    run.close()
+    assert len(notes) == 1 and "There is no curve.png" in notes[0]

@@ -72,8 +72,9 @@ def kept(trained: RNNLM) -> list[np.ndarray]:
     return [np.asarray(v.value) for v in values if v.name != "learning_rate"]
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("loop", ["native", "jax-scan"])
+@pytest.mark.parametrize(
+    ("way", "loop"), [("sgd", "native"), ("adam", "native"), ("adam", "jax-scan")]
+)
 def test_each_member_becomes_what_it_becomes_alone(
     way: str, loop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

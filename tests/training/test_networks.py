@@ -24,7 +24,7 @@ def test_from_text_to_text(
 ) -> None:
     corpus = Corpus.from_files(english_file, valid=english_file, tokenizer="char")
     settings = Settings(
-        **options, units=16, layers=2, batch_size=4, steps=12, max_steps=60,
+        **options, units=16, layers=1, batch_size=4, steps=12, max_steps=60,
         learning_rate=0.01, validations=3, dropout=0.1,
     )  # fmt: skip
     result = train(corpus, settings, tmp_path / "m")

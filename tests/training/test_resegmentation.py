@@ -58,12 +58,13 @@ def test_a_stopped_run_goes_on_to_the_very_same_end(
     kind, options = CASES[case]
     settings = Settings(**{**SMALL, **DRAWN[kind], **options})
     whole = train(corpora[kind], settings, tmp_path / "whole")
-    assert whole.report["epochs"] > 2  # so that it stops in several of them
-    for stop in (7, 22):
+    assert whole.report["epochs"] > 2  # so that it stops after the first
+    stops = (7, 22) if case == "windows" else (22,)
+    for stop in stops:
         with monkeypatch.context() as patch:
             stopped_at(stop, patch)
             assert train(
-                corpora[kind], settings, tmp_path / "run", resume=stop > 7
+                corpora[kind], settings, tmp_path / "run", resume=stop > stops[0]
             ).interrupted
     resumed = train(corpora[kind], settings, tmp_path / "run", resume=True)
     assert same(whole, resumed)

@@ -85,12 +85,13 @@ def test_a_stopped_run_goes_on_to_the_very_same_end(
 ) -> None:
     settings = Settings(**{**SMALL, **CASES[case]})
     whole = train(corpus, settings, tmp_path / "whole")
-    # Before and after averaging or fine-tuning has begun, and in a validation's step.
-    for stop in (7, 30):
+    # After averaging or fine-tuning has begun, and in a validation's step; once before.
+    stops = (7, 30) if case == "windows" else (30,)
+    for stop in stops:
         with monkeypatch.context() as patch:
             stopped_at(stop, patch)
             assert train(
-                corpus, settings, tmp_path / "run", resume=stop > 7
+                corpus, settings, tmp_path / "run", resume=stop > stops[0]
             ).interrupted
     resumed = train(corpus, settings, tmp_path / "run", resume=True)
     assert same(whole, resumed)

@@ -22,6 +22,7 @@ from keras_rnnlm.training.final_evaluation import FinalEvaluation
 from keras_rnnlm.training.identity import check_identity
 from keras_rnnlm.training.loop import TrainingLoop
 from keras_rnnlm.training.model_card import model_card
+from keras_rnnlm.training.run import TrainingResult
 from keras_rnnlm.training.run_folder import RunFolder
 from keras_rnnlm.training.train import check_replay, schedule_of, train
 from keras_rnnlm.training.validation import Validator
@@ -66,6 +67,15 @@ class Listener:
         self.report = report
 
 
+@pytest.fixture(scope="module")
+def plain(
+    corpus: Corpus, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[TrainingResult, Listener]:
+    """A finished run with `SMALL`, and what it told; do not write to its folder."""
+    listener, folder = Listener(), tmp_path_factory.mktemp("plain") / "run"
+    return train(corpus, Settings(**SMALL), folder, reporter=listener), listener
+
+
 def rows(folder: Path, event: str) -> list[dict[str, Any]]:
     lines = (folder / "training.jsonl").read_text().splitlines()
     return [row for line in lines if (row := json.loads(line))["event"] == event]
@@ -97,9 +107,10 @@ def test_outputs_for_large_vocabularies(
     assert found.nats == pytest.approx(result.report["test"]["nats"], rel=1e-6)
 
 
-def test_a_run_leaves_a_whole_model_folder(corpus: Corpus, tmp_path: Path) -> None:
-    listener = Listener()
-    result = train(corpus, Settings(**SMALL), tmp_path / "run", reporter=listener)
+def test_a_run_leaves_a_whole_model_folder(
+    corpus: Corpus, plain: tuple[TrainingResult, Listener]
+) -> None:
+    result, listener = plain
     assert {p.name for p in result.folder.iterdir()} == {
         ".lock",
         "README.md",
@@ -204,21 +215,22 @@ def test_a_time_budget_ends_with_its_schedule(
 
 
 @pytest.mark.once
-def test_resuming_a_finished_run_does_nothing(corpus: Corpus, tmp_path: Path) -> None:
-    first = train(corpus, Settings(**SMALL), tmp_path / "run")
-    stamp = (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns
+def test_resuming_a_finished_run_does_nothing(
+    corpus: Corpus, plain: tuple[TrainingResult, Listener]
+) -> None:
+    first, _ = plain
+    folder, weights = first.folder, first.folder / "model.safetensors"
+    stamp = weights.stat().st_mtime_ns
     listener = Listener()
-    again = train(
-        corpus, Settings(**SMALL), tmp_path / "run", resume=True, reporter=listener
-    )
+    again = train(corpus, Settings(**SMALL), folder, resume=True, reporter=listener)
     assert again.report == first.report
     assert "has finished" in listener.notes[0]
-    assert (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns == stamp
+    assert weights.stat().st_mtime_ns == stamp
     with pytest.raises(ResumeError, match="units=12; this command asks for units=13"):
-        train(corpus, Settings(**{**SMALL, "units": 13}), tmp_path / "run", resume=True)
+        train(corpus, Settings(**{**SMALL, "units": 13}), folder, resume=True)
     other = Corpus.from_texts(["some other text", "of two lines"], tokenizer="char")
     with pytest.raises(ResumeError, match="other text"):
-        train(other, Settings(**SMALL), tmp_path / "run", resume=True)
+        train(other, Settings(**SMALL), folder, resume=True)
 
 
 def test_an_existing_folder_is_refused(corpus: Corpus, tmp_path: Path) -> None:
@@ -294,8 +306,10 @@ def test_patience_does_not_end_a_run_before_it_is_fine_tuned(
 
 
 @pytest.mark.once
-def test_a_replay_is_of_the_same_text(corpus: Corpus, tmp_path: Path) -> None:
-    report = train(corpus, Settings(**SMALL), tmp_path / "run").report
+def test_a_replay_is_of_the_same_text(
+    corpus: Corpus, plain: tuple[TrainingResult, Listener]
+) -> None:
+    report = plain[0].report
     check_replay(report, corpus)
     other = Corpus.from_texts(["some other text", "of two lines"], tokenizer="char")
     with pytest.raises(ResumeError, match="had other text"):
@@ -351,11 +365,13 @@ def test_the_only_validation_has_its_time(corpus: Corpus) -> None:
     assert 0 < Validator(corpus.valid).estimated_seconds(network) < 60
 
 
-def test_averaged_weights_are_kept_and_differ(corpus: Corpus, tmp_path: Path) -> None:
-    plain = train(corpus, Settings(**SMALL), tmp_path / "plain")
+def test_averaged_weights_are_kept_and_differ(
+    corpus: Corpus, plain: tuple[TrainingResult, Listener], tmp_path: Path
+) -> None:
+    without, _ = plain
     averaged = train(corpus, Settings(**SMALL, average=0.9), tmp_path / "averaged")
-    assert plain.language_model is not None and averaged.language_model is not None
-    one = weight_arrays(plain.language_model.network)["embedding.weight"]
+    assert without.language_model is not None and averaged.language_model is not None
+    one = weight_arrays(without.language_model.network)["embedding.weight"]
     two = weight_arrays(averaged.language_model.network)["embedding.weight"]
     assert 1e-6 < np.abs(one - two).max() < 0.1
 
@@ -399,9 +415,12 @@ def test_settings_that_cannot_be(corpus: Corpus, tmp_path: Path) -> None:
 
 
 def test_a_signal_is_read_between_steps_and_the_run_goes_on_later(
-    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus,
+    plain: tuple[TrainingResult, Listener],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    expected = train(corpus, Settings(**SMALL), tmp_path / "whole")
+    expected, _ = plain
     ends = TrainingLoop.on_train_batch_end
 
     def interrupt(self: TrainingLoop, batch: int, logs: Any = None) -> None:
@@ -416,7 +435,7 @@ def test_a_signal_is_read_between_steps_and_the_run_goes_on_later(
     assert not (tmp_path / "run" / "report.json").exists()
     resumed = train(corpus, Settings(**SMALL), tmp_path / "run", resume=True)
     assert resumed.language_model is not None and expected.language_model is not None
-    one, two = (rows(tmp_path / name, "train") for name in ("whole", "run"))
+    one, two = (rows(each.folder, "train") for each in (expected, resumed))
     assert [row["loss"] for row in one] == [row["loss"] for row in two]
     whole = weight_arrays(expected.language_model.network)
     for name, array in weight_arrays(resumed.language_model.network).items():

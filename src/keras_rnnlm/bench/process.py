@@ -5,11 +5,12 @@ import json
 import os
 import select
 import subprocess
-import sys
 import tempfile
 import time
 from types import TracebackType
 from typing import Any, Self
+
+from keras_rnnlm.child_python import environment, python
 
 MODULE = "keras_rnnlm.bench.worker"
 LONGEST = 600.0  # seconds to wait for an answer
@@ -33,19 +34,19 @@ class Process:
             specification: What `worker.main` reads.
             backend: For `KERAS_BACKEND`; None leaves it to the package.
         """
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+        variables = {"TF_CPP_MIN_LOG_LEVEL": "2"}
         if backend is not None:
-            environment["KERAS_BACKEND"] = backend
+            variables["KERAS_BACKEND"] = backend
         self.facts: dict[str, Any] = {}
         self._unread = b""
         # Closed by `close`, with the process that writes it.
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", MODULE, json.dumps(specification)],
+            python(MODULE, json.dumps(specification)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
-            env=environment,
+            env=environment(**variables),
         )
 
     def __enter__(self) -> Self:

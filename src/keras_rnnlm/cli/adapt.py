@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keras_rnnlm.cli.base import Verb, typed_command
+from keras_rnnlm.cli.base import Duration, Verb, typed_command
 from keras_rnnlm.cli.figures import short_row
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.process import program, started_at
@@ -119,7 +119,7 @@ DEFAULT = "adapt"
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Duration(),
     help="Time for all of it, from start to final figures.",
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Of order and dropout.")

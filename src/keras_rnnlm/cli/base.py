@@ -1,5 +1,6 @@
 """What every verb of the command line has: `--debug`, and help for slips of the pen."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,23 @@ class Session:
 
     debug: bool = False
     arguments: tuple[str, ...] = ()
+
+
+class Duration(click.FloatRange):
+    """A time in minutes or seconds: above 0, at most a million."""
+
+    def __init__(self) -> None:
+        """Set the bounds, which leave infinity out."""
+        super().__init__(min=0, max=1e6, min_open=True)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number; `nan` is none."""
+        found = float(super().convert(value, param, ctx))
+        if math.isnan(found):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return found
 
 
 def typed_words(context: click.Context) -> tuple[str, ...]:

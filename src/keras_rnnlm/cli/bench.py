@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keras_rnnlm.cli.base import Session, Verb
+from keras_rnnlm.cli.base import Duration, Session, Verb
 from keras_rnnlm.cli.outputs import check_file
 from keras_rnnlm.errors import ConfigError, nearest
 
@@ -48,7 +48,7 @@ FULL_PEERS = "ours,keras,torch,onnxruntime"
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Duration(),
     help="Length of a turn. 3 by default.",
 )
 @click.option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from keras_rnnlm.cli.base import Verb, typed_words
+from keras_rnnlm.cli.base import Duration, Verb, typed_words
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.outputs import check_file
 from keras_rnnlm.cli.process import program
@@ -57,7 +57,7 @@ OF_TEXT = (
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Duration(),
     help="Time of each run of a network; 1, unless --set max_steps or --set epochs "
     "says how long they are.",
 )

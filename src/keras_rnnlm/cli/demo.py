@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keras_rnnlm.cli.base import Verb, typed_command
+from keras_rnnlm.cli.base import Duration, Verb, typed_command
 from keras_rnnlm.cli.process import program, started_at
 from keras_rnnlm.cli.train import free_path
 from keras_rnnlm.cli.wording import count, figure, table
@@ -30,7 +30,7 @@ PROMPT = "The value of the"
 @click.command(cls=Verb, short_help="Train a small model in two minutes; look at it.")
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Duration(),
     default=1.5,
     show_default=True,
     help="Time for training and final figures.",

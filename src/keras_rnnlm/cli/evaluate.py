@@ -26,7 +26,7 @@ from keras_rnnlm.cli.example import after_example, example_options
 from keras_rnnlm.cli.figures import report_rows
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.wording import table
-from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.errors import ConfigError, RNNLMError
 from keras_rnnlm.models.ensemble_folder import is_tuned
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def evaluate(
             f"--system uses settings that were searched for the models in '{folder}' "
             "alone; leave --ensemble out."
         )
-    _check(asked, settings, texts, weights)
+    _check(asked, settings, weights)
     if example is not None:
         _check_example(by, asked, weights)
     from keras_rnnlm.cli.progress import reading
@@ -129,6 +129,16 @@ def evaluate(
     lm = after_example(load(model), example, by, encoding)
     if weights is not None:
         lm = lm.quantize(weights)
+    wanted = _wanted(asked)
+    if wanted:
+        # All that can be refused is, before minutes go into the plain figures.
+        given = _given(lm, encoding, asked, settings)
+        if whole:
+            target: LanguageModel | TunedEnsemble = _as_one(lm, others, folder)
+        else:
+            target = lm
+            given["ensemble"] = _others(asked["ensemble"])
+        target.check_additions(**given)
     with reading("evaluating") as progress:
         report = lm.evaluate(
             texts,
@@ -138,25 +148,30 @@ def evaluate(
             progress=progress,
         )
     figures = {**report.to_dict(), "weights": weights or "float32"}
-    lines = []
-    if _wanted(asked):
-        given = _given(lm, encoding, asked, settings)
-        if whole:
-            ensemble = _as_one(lm, others, folder)
-            lines = _additions(ensemble, texts, static=True, **given)
-        else:
-            static = report.protocol != "carry"
-            models = _others(asked["ensemble"])
-            lines = _additions(lm, texts, static=static, ensemble=models, **given)
-        figures["additions"] = [line.to_dict() for line in lines]
-    if as_json:
-        click.echo(json.dumps(figures, ensure_ascii=False))
-    else:
+
+    def show(lines: "Sequence[LineReport]") -> None:
+        if as_json:
+            click.echo(json.dumps(figures, ensure_ascii=False))
+            return
         rows = report_rows(figures)
         if weights is not None:
             rows.insert(1, ("weights", weights))
-        rows += line_rows(lines, report.perplexity)
-        click.echo(table(rows))
+        click.echo(table(rows + line_rows(lines, report.perplexity)))
+
+    if not wanted:
+        show([])
+        return
+    static = whole or report.protocol != "carry"
+    try:
+        with working("evaluating") as told:
+            lines = target.evaluate_additions(
+                texts, static=static, encoding=encoding, progress=told, **given
+            )
+    except RNNLMError:
+        show([])  # what there is; the error follows
+        raise
+    figures["additions"] = [line.to_dict() for line in lines]
+    show(lines)
 
 
 def _wanted(asked: dict[str, Any]) -> bool:
@@ -168,7 +183,6 @@ def _wanted(asked: dict[str, Any]) -> bool:
 def _check(
     asked: dict[str, Any],
     settings: dict[str, Any],
-    texts: tuple[str, ...],
     weights: str | None,
 ) -> None:
     """Refuse what cannot go together, before anything is loaded."""
@@ -196,11 +210,6 @@ def _check(
             )
     if not _wanted(asked):
         return
-    if "-" in texts:
-        raise click.UsageError(
-            "Additions read the text again, which standard input cannot be. Write it "
-            "to a file first."
-        )
     if weights is not None:
         raise click.UsageError(
             "--weights packs the network, which then has the plain figures alone; "
@@ -267,12 +276,4 @@ def _given(
             for key, value in settings.items()
             if key.endswith(".weight")
         },
-        "encoding": encoding,
     }
-
-
-def _additions(
-    model: "LanguageModel | TunedEnsemble", texts: tuple[str, ...], **given: Any
-) -> "list[LineReport]":
-    with working("evaluating") as progress:
-        return model.evaluate_additions(texts, progress=progress, **given)

@@ -10,6 +10,7 @@ from keras_rnnlm.cli.base import Verb
 from keras_rnnlm.cli.figures import short_row
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.wording import count, size, table
+from keras_rnnlm.errors import FolderError
 
 
 @click.command(cls=Verb, short_help="Say what a model is: its size, its figures.")
@@ -68,8 +69,25 @@ def _facts(folder: Path) -> dict[str, Any]:
         "parameters": parameter_count(network),
         "protocol": config.get("protocol"),
         "bytes": sum(p.stat().st_size for p in folder.iterdir() if p.is_file()),
-        "report": json.loads(report.read_text("utf-8")) if report.is_file() else None,
+        "report": _report(report) if report.is_file() else None,
     }
+
+
+def _report(path: Path) -> dict[str, Any]:
+    """Read a report, whose figures are there as they were written.
+
+    Raises:
+        FolderError: It is damaged.
+    """
+    try:
+        report: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        _report_rows(report)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FolderError(
+            f"'{path}' is damaged ({error}). Copy it again, or remove it: the model "
+            "beside it is whole."
+        ) from error
+    return report
 
 
 def _report_rows(report: dict[str, Any]) -> list[tuple[str, str]]:

@@ -89,6 +89,9 @@ def main() -> None:
         _write_all_characters(stream)
     _show_log()
     keep_freed_memory()
+    # Notebooks set it for what they start. Matplotlib, which here never opens a window,
+    # does not even import where the module that it names is not installed.
+    os.environ.pop("MPLBACKEND", None)
     sys.exit(run(sys.argv[1:]))
 
 

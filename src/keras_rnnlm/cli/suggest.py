@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keras_rnnlm.cli.base import Verb
+from keras_rnnlm.cli.base import Duration, Verb
 from keras_rnnlm.cli.compare import OF_TEXT
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.outputs import check_file
@@ -27,7 +27,7 @@ WIDTH = 80
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True, type=click.Path())
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Duration(),
     required=True,
     help="Time of the training that the settings are for.",
 )
@@ -91,6 +91,7 @@ def suggest(context: click.Context, /, **options: Any) -> None:
     if out.exists():
         raise FolderError(f"'{out}' exists already. Choose another --out.")
 
+    from keras_rnnlm.files import write_file
     from keras_rnnlm.program_cache import keep_programs
     from keras_rnnlm.recipe_writing import recipe_toml
     from keras_rnnlm.search.suggest import suggest as find
@@ -109,7 +110,8 @@ def suggest(context: click.Context, /, **options: Any) -> None:
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     comment = f"Suggested for {', '.join(options['texts'])}\n{_reasons(found)}"
-    out.write_text(recipe_toml(found.settings, comment), encoding="utf-8")
+    recipe = recipe_toml(found.settings, comment)
+    write_file(out, recipe.encode("utf-8", "backslashreplace"))
     if options["as_json"]:
         click.echo(json.dumps(found.to_dict(), ensure_ascii=False))
     else:

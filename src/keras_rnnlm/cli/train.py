@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from keras_rnnlm.cli.base import Verb, is_typed, typed_command, typed_words
+from keras_rnnlm.cli.base import Duration, Verb, is_typed, typed_command, typed_words
 from keras_rnnlm.cli.figures import short_row, system_rows
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.process import program, started_at
@@ -95,7 +95,7 @@ TOKENIZERS = ("char", "word", "bpe", "unigram")
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Duration(),
     envvar="RNNLM_MINUTES",
     show_envvar=True,
     help="Time for all of it, from start to final figures.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keras_rnnlm.cli.base import Verb, is_typed, typed_words
+from keras_rnnlm.cli.base import Duration, Verb, is_typed, typed_words
 from keras_rnnlm.cli.compare import OF_TEXT
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.process import started_at
@@ -49,7 +49,7 @@ class _Tune(Verb):
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True, type=click.Path())
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Duration(),
     help="Time of the whole search, final runs included, summed over resumes; with "
     "--trial-steps about so much.",
 )
@@ -58,7 +58,7 @@ class _Tune(Verb):
 )
 @click.option(
     "--trial-minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Duration(),
     help="Time of a training on the last rung, and of the final runs: that of the "
     "model you want. A twentieth of --minutes by default.",
 )

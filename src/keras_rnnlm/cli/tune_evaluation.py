@@ -1,10 +1,11 @@
 """`rnnlm tune-evaluation`: searches what is added to a model at evaluation time."""
 
 import json
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,11 +15,15 @@ from keras_rnnlm.cli.additions import (
     ngram_options,
     working,
 )
-from keras_rnnlm.cli.base import Verb
+from keras_rnnlm.cli.base import Duration, Verb
 from keras_rnnlm.cli.figures import TITLES
 from keras_rnnlm.cli.imports import import_option
 from keras_rnnlm.cli.wording import figure, table
+from keras_rnnlm.errors import FolderError
 from keras_rnnlm.models.ensemble_folder import is_ensemble
+
+if TYPE_CHECKING:
+    from keras_rnnlm.scoring.tuned import Tuned
 
 
 @click.command(
@@ -36,7 +41,7 @@ from keras_rnnlm.models.ensemble_folder import is_ensemble
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Duration(),
     default=10.0,
     show_default=True,
     help="About how long the search may take.",
@@ -55,13 +60,12 @@ def tune_evaluation(
     The models of a MODEL that is an ensemble are searched for as one. Give validation
     text, never the text whose figures you will report.
     """
-    import math
     import time
 
     from keras_rnnlm.language_model import load
     from keras_rnnlm.program_cache import keep_programs
     from keras_rnnlm.scoring.tuned_ensemble import TunedEnsemble
-    from keras_rnnlm.scoring.tuned_files import write_tuned
+    from keras_rnnlm.scoring.tuned_files import check_writable, write_tuned
 
     folders = model_folders(model)
     whole = is_ensemble(Path(model))
@@ -73,6 +77,7 @@ def tune_evaluation(
     begun = time.monotonic()
     keep_programs()
     lm = load(folders[0])
+    check_writable(model)  # before the search, whose result goes there
     encoding = options["encoding"]
     train = options["train_texts"]
     ngram = load_ngram(lm, options["ngram"], train, encoding, options["ngram_order"])
@@ -93,12 +98,27 @@ def tune_evaluation(
             encoding=encoding,
             progress=progress,
         )
-    write_tuned(model, tuned, lm.tokenizer)
     found = {
         "lines": [line.to_dict() for line in tuned.lines],
         "record": dict(tuned.record),
         "seconds": time.monotonic() - begun,
     }
+    try:
+        write_tuned(model, tuned, lm.tokenizer)
+        rows = [("stored in", f"{model} ({found['seconds']:.0f} s)")]
+    except FolderError:
+        _show(tuned, found, [], as_json)  # what was found; the error follows
+        raise
+    _show(tuned, found, rows, as_json)
+
+
+def _show(
+    tuned: "Tuned",
+    found: dict[str, Any],
+    more: list[tuple[str, str]],
+    as_json: bool,
+) -> None:
+    """Print what was found: the perplexity of each line, then more rows."""
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
         return
@@ -108,6 +128,5 @@ def tune_evaluation(
         (f"+ {TITLES[line.name]}", figure(math.exp(losses[line.name])))
         for line in tuned.lines
     ]
-    rows.append(("stored in", f"{model} ({found['seconds']:.0f} s)"))
     click.echo("Perplexity on the validation text, as far as it was read:", err=True)
-    click.echo(table(rows))
+    click.echo(table(rows + more))

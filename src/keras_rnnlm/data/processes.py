@@ -6,7 +6,6 @@ a process run the user's main script again.
 """
 
 import json
-import os
 import queue
 import struct
 import subprocess
@@ -15,12 +14,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from typing import IO
 
 import numpy as np
 
 import keras_rnnlm.errors
+from keras_rnnlm.child_python import environment, python
 from keras_rnnlm.data.pieces import EncodedPiece, Piece, encode_piece, id_dtype
 from keras_rnnlm.data.tokenizers import Tokenizer
 from keras_rnnlm.processor import visible_cores
@@ -91,19 +90,12 @@ class _Worker:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._dtype = id_dtype(tokenizer.vocabulary_size)
-        package = str(Path(keras_rnnlm.errors.__file__).parents[1])
         self._process = subprocess.Popen(
-            # -P: a `random.py` in the current folder is not to be found instead.
-            [sys.executable, "-P", "-m", "keras_rnnlm.data.worker"],
+            python("keras_rnnlm.data.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={
-                **os.environ,
-                # What is found here is to be found there.
-                "PYTHONPATH": os.pathsep.join([package, *filter(None, sys.path)]),
-                # The children are the parallelism.
-                "TOKENIZERS_PARALLELISM": "false",
-            },
+            # The children are the parallelism.
+            env=environment(TOKENIZERS_PARALLELISM="false"),
         )
         self._set_up = json.dumps([tokenizer.to_json(), tokenizer.settings()])
 

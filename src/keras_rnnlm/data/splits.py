@@ -31,7 +31,9 @@ def split_files(
     Raises:
         InputError: impossible fractions, or a part would be empty.
     """
-    if not fractions or min(fractions) <= 0 or math.fsum(fractions) > 1 + 1e-9:
+    # What is not a number is neither above 0 nor below it.
+    positive = bool(fractions) and all(fraction > 0 for fraction in fractions)
+    if not (positive and math.fsum(fractions) <= 1 + 1e-9):
         raise InputError(
             "Expected fractions above 0 that add up to at most 1, such as 0.9,0.1; "
             f"received {','.join(f'{fraction:g}' for fraction in fractions)}."

@@ -74,8 +74,9 @@ def encode_files(
         builder = _Builder(tokenizer, len(files))
         with writing(folder, key) as writer:
             writer.append(*builder.front())
+            read_again = hashlib.sha256()
             pieces = encode_pieces(
-                _pieces(files, tokenizer),
+                _hashed(_pieces(files, tokenizer), read_again),
                 tokenizer,
                 process_count(total) if processes is None else processes,
             )
@@ -83,7 +84,7 @@ def encode_files(
                 writer.append(*builder.add(piece))
                 if progress is not None:
                     progress(builder.characters, total)
-            if builder.characters != total:
+            if read_again.hexdigest() != digest:
                 names = ", ".join(file.name for file in files[:3])
                 raise InputError(
                     f"A text changed while it was read ({names}): first it had "
@@ -132,6 +133,13 @@ def encode_texts(texts: list[str], tokenizer: Tokenizer) -> EncodedText:
 def _pieces(files: list[TextFile], tokenizer: Tokenizer) -> Iterator[Piece]:
     for number, file in enumerate(files):
         yield from mark_last(number, safe_blocks(file, last_cut=tokenizer.last_cut))
+
+
+def _hashed(pieces: Iterator[Piece], digest: Any) -> Iterator[Piece]:
+    """Yield the pieces; the hash takes in their text."""
+    for piece in pieces:
+        digest.update(piece.text.encode("utf-8", "surrogatepass"))
+        yield piece
 
 
 def _hash(files: list[TextFile]) -> tuple[str, list[int]]:

@@ -11,8 +11,9 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from keras_rnnlm.data.blocks import (
     last_cut_anywhere,
@@ -46,6 +47,9 @@ __all__ = [
     "uses_spaces",
 ]
 
+_copies: dict[Any, TextFile] = {}
+"""Of standard input and other pipes."""
+
 
 def find_files(
     paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
@@ -57,7 +61,8 @@ def find_files(
         paths: files, directories and "-". Of a directory, the text files in it and in
             its sub-directories are taken in sorted order; hidden, empty and binary
             files are left out. "-" is standard input; it and other pipes are copied to
-            a temporary file, which is removed when the program ends.
+            a temporary file, which is removed when the program ends. Standard input
+            that is asked for again is the copy.
         encoding: the encoding of all of them.
 
     Raises:
@@ -72,7 +77,8 @@ def find_files(
     for given in paths:
         path = Path(given)
         if str(given) == "-":
-            files.append(_spooled(_standard_input(), "standard input", encoding))
+            source = _standard_input()
+            files.append(_copied_once(source, source, "standard input", encoding))
         elif path.is_dir():
             inside = [TextFile(found, encoding) for found in _texts_in(path)]
             if not inside:
@@ -85,7 +91,10 @@ def find_files(
             files.append(_checked(TextFile(path, encoding)))
         elif path.exists():
             with _opened(path) as pipe:
-                files.append(_spooled(pipe, str(path), encoding))
+                # The shell's <(command); a pipe with a name may be filled anew.
+                once = str(path).startswith(("/dev/fd/", "/proc/self/fd/"))
+                key = _identity(pipe) if once else object()
+                files.append(_copied_once(key, pipe, str(path), encoding))
         else:
             raise InputError(
                 f"{path}: no such file. Expected a text file, a folder of text files, "
@@ -108,7 +117,20 @@ def _checked(file: TextFile) -> TextFile:
 
 def _texts_in(folder: Path) -> Iterator[Path]:
     """Yield the text files below a folder in sorted order."""
-    for parent, folders, names in os.walk(folder):
+
+    def refuse(error: OSError) -> None:
+        raise InputError(
+            f"{error.filename}: cannot be read ({error.strerror}). Make it readable, "
+            "or name the files that are to be read."
+        )
+
+    seen = set()
+    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        found = os.stat(parent)
+        if (found.st_dev, found.st_ino) in seen:  # a link to where we have been
+            folders[:] = []
+            continue
+        seen.add((found.st_dev, found.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(parent, name)
@@ -135,6 +157,18 @@ def _opened(path: Path) -> BinaryIO:
         return open(path, "rb")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+
+
+def _copied_once(key: Any, source: BinaryIO, name: str, encoding: str) -> TextFile:
+    """Return the copy of what can be read only once, made when first asked for."""
+    if key not in _copies:
+        _copies[key] = _spooled(source, name, encoding)
+    return replace(_copies[key], encoding=encoding)
+
+
+def _identity(pipe: BinaryIO) -> tuple[int, int]:
+    found = os.fstat(pipe.fileno())
+    return found.st_dev, found.st_ino
 
 
 def _spooled(source: BinaryIO, name: str, encoding: str) -> TextFile:

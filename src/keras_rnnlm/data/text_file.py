@@ -45,7 +45,10 @@ class TextFile:
     def __post_init__(self) -> None:
         """Settle the name and the encoding's spelling."""
         object.__setattr__(self, "path", Path(self.path))
-        object.__setattr__(self, "name", self.name or str(self.path))
+        name = self.name or str(self.path)
+        # Bytes of a path that are no text are written as escapes, in all that is said.
+        name = name.encode("utf-8", "backslashreplace").decode("utf-8")
+        object.__setattr__(self, "name", name)
         object.__setattr__(self, "encoding", check_encoding(self.encoding))
         if self.start < 0 or (self.stop is not None and self.stop < self.start):
             raise ValueError(

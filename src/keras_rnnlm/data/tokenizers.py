@@ -41,8 +41,13 @@ __all__ = [
 KINDS = ("char", "word", "bpe", "unigram")
 _LOOKED_AT = 1_000_000
 _SMALL = 2_000_000
-_ENDINGS = ".,;:!?"
+_ENDINGS = ".,;:!?،؛؟۔"
+_CLOSERS = "\"')]}»”’"
 _ATTACHED_MOST = 0.05
+_ONE_WORD = 1.2
+"""Words a line of a list of words, at most."""
+_ONCE = 0.5
+"""Share of different ones among the words of such a list, at least."""
 
 
 def choose_kind(
@@ -52,6 +57,7 @@ def choose_kind(
 
     Text without spaces gets characters. Text whose punctuation stands apart (Penn
     Treebank, WikiText), or that has none, gets words: somebody has made words of it.
+    A list of words, most of which stand there once, is of use by characters alone.
     Other text gets characters if there is little of it and byte pairs if there is
     more, both of which know every word; but words where they have vectors.
 
@@ -67,9 +73,13 @@ def choose_kind(
     if not uses_spaces(sample):
         return "char", "Characters, because the text has no spaces between words."
     words = sample.split()
-    attached = sum(
-        len(word) > 1 and word[-1] in _ENDINGS and word[-2].isalnum() for word in words
-    )
+    lines = sum(not line.isspace() for line in sample.splitlines() if line)
+    if len(words) <= _ONE_WORD * lines and len(set(words)) >= _ONCE * len(words):
+        return "char", (
+            "Characters, because the text is a list of words, most of which stand "
+            "there once."
+        )
+    attached = sum(map(_ends_with_mark, words))
     if attached <= _ATTACHED_MOST * len(words):
         return "word", "Words, because spaces part them from each other and from marks."
     if vectors:
@@ -86,6 +96,13 @@ def choose_kind(
         "Byte pairs, because marks are joined to the words of this long text; they "
         "leave no word unknown."
     )
+
+
+def _ends_with_mark(word: str) -> bool:
+    """Whether a mark is joined to the word before it, as in `word,` and `"word",`."""
+    core = word.rstrip(_ENDINGS + _CLOSERS)
+    marks = word[len(core) :]
+    return core[-1:].isalnum() and not set(marks).isdisjoint(_ENDINGS)
 
 
 def train_tokenizer(

@@ -131,13 +131,14 @@ def train_unigram(counts: Mapping[str, int], size: int) -> list[tuple[bytes, flo
     Returns:
         Pieces as bytes and log-probabilities, highest first.
     """
-    words = {}
+    words: dict[str, int] = {}
     letters = 0
     for word in _best(counts, len(counts)):
         if letters >= LETTERS_USED:
             break
-        words[word] = counts[word]
-        letters += len(word)
+        part = word[: LETTERS_USED - letters]
+        words[part] = words.get(part, 0) + counts[word]
+        letters += len(part)
     room = size - 256
     pieces = UnigramPieces(words, room)
     pieces.improve()

@@ -106,7 +106,7 @@ class CellLayer(FixedMatrices, keras.layers.Layer):
         for name, weight in self.declared.items():
             values = weight.initial(generator, weight.shape)
             variable = self.add_weight(
-                name=name, shape=weight.shape, initializer="zeros"
+                name=name, shape=weight.shape, initializer="zeros", autocast=False
             )
             variable.assign(values.astype("float32"))
             self.named[name] = variable

@@ -68,13 +68,16 @@ class GatedConvolution(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         """Create the weights: first the columns of W, then those of V."""
         width = input_shape[-1]
-        self.kernel = self.add_weight(
-            shape=(self.kernel_width * width, 2 * width), name="kernel"
-        )
-        self.norm = self.add_weight(shape=(2 * width,), initializer="ones", name="norm")
-        self.bias = self.add_weight(
-            shape=(2 * width,), initializer="zeros", name="bias"
-        )
+
+        def add(name: str, *shape: int, initializer: str) -> Any:
+            return self.add_weight(
+                shape=shape, initializer=initializer, name=name, autocast=False
+            )
+
+        kernel = (self.kernel_width * width, 2 * width)
+        self.kernel = add("kernel", *kernel, initializer="glorot_uniform")
+        self.norm = add("norm", 2 * width, initializer="ones")
+        self.bias = add("bias", 2 * width, initializer="zeros")
         self.built = True
 
     def initial_memory(self, batch_size: Any) -> tuple[Array]:

@@ -71,13 +71,17 @@ class LowRank:
                 f"{rows} by {columns}, received {self.rank}: give a smaller one."
             )
         drawn = initializers.RandomNormal(stddev=rows**-0.5, seed=seed)
-        down = layer.add_weight(
-            shape=(*heads, rows, self.rank), initializer=drawn, name=f"{name}_down"
+
+        def add(part: str, *shape: int, initializer: Any) -> Any:
+            shape, part = (*heads, *shape), f"{name}_{part}"
+            return layer.add_weight(
+                shape=shape, initializer=initializer, name=part, autocast=False
+            )
+
+        self.factors[name] = (
+            add("down", rows, self.rank, initializer=drawn),
+            add("up", self.rank, columns, initializer="zeros"),
         )
-        up = layer.add_weight(
-            shape=(*heads, self.rank, columns), initializer="zeros", name=f"{name}_up"
-        )
-        self.factors[name] = down, up
 
     def fix(self) -> None:
         """Take the matrices out of training, into which Keras may have put them."""

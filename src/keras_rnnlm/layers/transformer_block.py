@@ -105,7 +105,9 @@ class TransformerBlock(keras.layers.Layer):
             setattr(
                 self,
                 name,
-                self.add_weight(shape=shape, initializer=initializer, name=name),
+                self.add_weight(
+                    shape=shape, initializer=initializer, name=name, autocast=False
+                ),
             )
         self.built = True
 

@@ -18,7 +18,7 @@ from safetensors.numpy import save
 from keras_rnnlm import cell_registry
 from keras_rnnlm.data.tokenizers import Tokenizer
 from keras_rnnlm.errors import ConfigError, FolderError, RNNLMError, nearest
-from keras_rnnlm.files import CHECKPOINT, file_hash
+from keras_rnnlm.files import CARD, CHECKPOINT, REPORT, file_hash, write_files
 from keras_rnnlm.files import json_bytes as json_bytes
 from keras_rnnlm.files import write_file as write_file
 from keras_rnnlm.models.causal_lm import CausalLM
@@ -45,10 +45,11 @@ def save_folder(
     weights: Mapping[str, np.ndarray] | None = None,
     extra: Mapping[str, bytes] | None = None,
 ) -> Path:
-    """Write a model folder; each file is complete or absent.
+    """Write a model folder; where a file cannot be written, all are as they were.
 
     Args:
-        folder: Where to; made if absent. Files of the same names are replaced.
+        folder: Where to; made if absent. Files of the same names are replaced; report
+            and card of other weights are removed.
         network: The model.
         tokenizer: Its tokenizer.
         protocol: Evaluation protocol to use by default, for example `carry`.
@@ -77,8 +78,12 @@ def save_folder(
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            write_file(folder / name, content)
+        weights_file = folder / "model.safetensors"
+        before = file_hash(weights_file) if weights_file.is_file() else None
+        write_files(folder, files)
+        if before is not None and before != file_hash(weights_file):
+            for name in {REPORT, CARD} - files.keys():
+                (folder / name).unlink(missing_ok=True)
         write_manifest(folder)
     except OSError as error:
         raise FolderError(

@@ -1,11 +1,16 @@
 """`fit`, `evaluate` and `predict` of a model that carries state along a stream."""
 
 from abc import abstractmethod
+from inspect import signature
 from typing import Any
+
+import keras
 
 from keras_rnnlm.models.carried_state import CarriedState, State
 from keras_rnnlm.models.one_pass_training import OnePassTraining
 from keras_rnnlm.models.tensorflow_batches import with_open_lengths
+
+_FIT = signature(keras.Model.fit)
 
 
 class StreamTraining(OnePassTraining):
@@ -17,7 +22,7 @@ class StreamTraining(OnePassTraining):
     def initial_state(self, batch_size: Any) -> State:
         """Return the state of rows that begin."""
 
-    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
         """Train as `keras.Model.fit` does, but in the order of the data.
 
         `shuffle` is False unless asked for, and refused for a stream, whose batches
@@ -26,18 +31,19 @@ class StreamTraining(OnePassTraining):
         Raises:
             ValueError: `shuffle=True` with a stream.
         """
-        shuffle = kwargs.setdefault("shuffle", False)
+        given = _FIT.bind(self, *args, **kwargs).arguments
+        del given["self"]
+        x, shuffle = given.get("x"), given.setdefault("shuffle", False)
         if shuffle and getattr(x, "ordered", False):
             raise ValueError(
                 "Received shuffle=True for a stream, whose batches carry state from "
                 "one to the next. Leave shuffle out; a stream varies its cuts by seed "
                 "and epoch."
             )
-        self._allocate(x, kwargs.get("validation_data"))
-        validation = with_open_lengths(kwargs.pop("validation_data", None))
-        return super().fit(
-            with_open_lengths(x), y, *args, validation_data=validation, **kwargs
-        )
+        self._allocate(x, given.get("validation_data"))
+        for name in {"x", "validation_data"} & given.keys():
+            given[name] = with_open_lengths(given[name])
+        return super().fit(**given)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate as `keras.Model.evaluate` does; training's state stays as it is."""

@@ -101,7 +101,7 @@ class TransformerLM(BlockLM):
     def build(self, input_shape: Any = None) -> None:
         """Create all weights; their shapes do not depend on the input."""
         self.final_scale = self.add_weight(
-            shape=(self.units,), initializer="ones", name="final_scale"
+            shape=(self.units,), initializer="ones", name="final_scale", autocast=False
         )
         super().build(input_shape)
 

@@ -30,6 +30,7 @@ EXPECTED = "'carry', 'sentence', 'window:N' or 'lanes:K' (N and K whole numbers)
 # Above this many predictions in one file, one stream takes too long to be a default.
 LONGEST_CARRIED_FILE = 1_000_000
 DEFAULT_LANES = 64
+LARGEST = 10**15  # tokens: positions are 64-bit numbers
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Protocol:
     """A state protocol: its name, and the number that `window` and `lanes` need.
 
     Raises:
-        ConfigError: For an unknown name, or a size that is missing, spare or below 1.
+        ConfigError: For an unknown name, or a size that is missing, spare or out of
+            its range.
     """
 
     name: str
@@ -51,10 +53,11 @@ class Protocol:
                 + nearest(self.name, NAMES)
             )
         sized = self.name in ("window", "lanes")
-        if sized and (self.size is None or self.size < 1):
+        if sized and (self.size is None or not 1 <= self.size <= LARGEST):
             received = "no number" if self.size is None else str(self.size)
             raise ConfigError(
-                f"Expected a whole number of 1 or more after '{self.name}:', "
+                f"Expected a whole number of 1 or more, and at most {LARGEST:.0e}, "
+                f"after '{self.name}:', "
                 f"received {received}. Write for example "
                 f"'{self.name}:{256 if self.name == 'window' else DEFAULT_LANES}'."
             )

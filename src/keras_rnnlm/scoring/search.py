@@ -31,6 +31,7 @@ from keras_rnnlm.scoring.cache import CacheSettings
 from keras_rnnlm.scoring.cache_grid import cache_grid
 from keras_rnnlm.scoring.checks import check_ids
 from keras_rnnlm.scoring.climbing import Trials, climb, rates
+from keras_rnnlm.scoring.dropout import dropout_seeds
 from keras_rnnlm.scoring.dynamic import DivergedError, DynamicReader
 from keras_rnnlm.scoring.ensemble import weights_hash
 from keras_rnnlm.scoring.experts import Floats
@@ -87,7 +88,7 @@ def search(
 
     Raises:
         InputError: If the text has nothing to predict, or an id that is not in the
-            vocabulary.
+            vocabulary; for passes of a network without dropout.
     """
     return Search(sources, text, seconds, passes, progress, least_speed).run()
 
@@ -121,6 +122,8 @@ class Search:
                 "received none. Give a longer text."
             )
         check_ids(sources.network.vocabulary_size, text.ids)
+        if passes:
+            dropout_seeds(sources.network)
         self._caches = cache_grid(sources.network, text, self._total)
         self._trials: list[dict[str, Any]] = []
         self._static_speed = 0.0  # predictions a second, as all speeds
@@ -231,7 +234,7 @@ class Search:
         self._pass(None, GRID, sample, self._caches)
         self._static_speed = sample / (time.monotonic() - begun)
         speed = self._static_speed / self._networks
-        return min(max(int(speed * seconds), LEAST), self._total)
+        return int(min(max(speed * seconds, LEAST), self._total))
 
     # -- dynamic evaluation ---------------------------------------------------------
 

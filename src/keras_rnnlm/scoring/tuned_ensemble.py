@@ -22,6 +22,7 @@ from keras_rnnlm.scoring.additions import (
     system_lines,
 )
 from keras_rnnlm.scoring.cache import CacheSettings
+from keras_rnnlm.scoring.dropout import dropout_seeds
 from keras_rnnlm.scoring.ensemble import (
     Member,
     check_different,
@@ -165,6 +166,40 @@ class TunedEnsemble:
                 or weights have changed since.
             ConfigError: For settings out of their range, or beside `system`.
         """
+        sources, lines = self._ladder(
+            static=static,
+            system=system,
+            temperature=temperature,
+            dynamic=dynamic,
+            cache=cache,
+            mc_dropout=mc_dropout,
+            ngram=ngram,
+            weights=weights,
+        )
+        encoded = self.models[0]._encoded(text, encoding)
+        return evaluate_lines(sources, encoded, lines, progress)
+
+    def check_additions(self, **asked: Any) -> None:
+        """Raise what `evaluate_additions` would before it reads a text.
+
+        Args:
+            **asked: Its arguments but `text`, `encoding` and `progress`.
+        """
+        self._ladder(**asked)
+
+    def _ladder(
+        self,
+        *,
+        static: bool = False,
+        system: bool = False,
+        temperature: float | None = None,
+        dynamic: bool | DynamicSettings = False,
+        cache: bool | CacheSettings = False,
+        mc_dropout: int = 0,
+        ngram: NGramModel | None = None,
+        weights: Mapping[str, float] | None = None,
+    ) -> tuple[Sources, list[Line]]:
+        """Return the lines that are asked for, and what they draw on."""
         asked = Additions(
             temperature,
             dynamic,
@@ -189,10 +224,11 @@ class TunedEnsemble:
         else:
             networks = list(equal_weights(sources))
             lines = make_lines(asked, tuned, networks)
+        if any(line.passes for line in lines):
+            dropout_seeds(sources.network)
         if static:
             lines.insert(0, Line("static", weights=equal_weights(sources)))
-        encoded = self.models[0]._encoded(text, encoding)
-        return evaluate_lines(sources, encoded, lines, progress)
+        return sources, lines
 
     def _sources(
         self, scales: Sequence[GradientScale], ngram: NGramModel | None

@@ -20,6 +20,7 @@ from keras_rnnlm.scoring.additions import (
     system_lines,
 )
 from keras_rnnlm.scoring.cache import CacheSettings
+from keras_rnnlm.scoring.dropout import dropout_seeds
 from keras_rnnlm.scoring.ensemble import (
     Member,
     check_different,
@@ -111,6 +112,41 @@ class TunedEvaluation(ABC):
             >>> for line in lm.evaluate_additions("test.txt", dynamic=True, cache=True):
             ...     print(line.line.name, line.perplexity, line.seconds)
         """
+        sources, lines = self._ladder(
+            static=static,
+            system=system,
+            temperature=temperature,
+            dynamic=dynamic,
+            cache=cache,
+            mc_dropout=mc_dropout,
+            ensemble=ensemble,
+            ngram=ngram,
+            weights=weights,
+        )
+        return evaluate_lines(sources, self._encoded(text, encoding), lines, progress)
+
+    def check_additions(self, **asked: Any) -> None:
+        """Raise what `evaluate_additions` would before it reads a text.
+
+        Args:
+            **asked: Its arguments but `text`, `encoding` and `progress`.
+        """
+        self._ladder(**asked)
+
+    def _ladder(
+        self,
+        *,
+        static: bool = False,
+        system: bool = False,
+        temperature: float | None = None,
+        dynamic: bool | DynamicSettings = False,
+        cache: bool | CacheSettings = False,
+        mc_dropout: int = 0,
+        ensemble: Sequence["TunedEvaluation"] = (),
+        ngram: NGramModel | None = None,
+        weights: Mapping[str, float] | None = None,
+    ) -> tuple[Sources, list[Line]]:
+        """Return the lines that are asked for, and what they draw on."""
         sources = self._sources(ensemble, ngram)
         tuned = self._settings()
         asked = Additions(
@@ -132,9 +168,11 @@ class TunedEvaluation(ABC):
                 sources = dataclasses.replace(sources, ngram=tuned.ngram)
         else:
             lines = make_lines(asked, tuned)
+        if any(line.passes for line in lines):
+            dropout_seeds(sources.network)
         if static:
             lines.insert(0, Line("static"))
-        return evaluate_lines(sources, self._encoded(text, encoding), lines, progress)
+        return sources, lines
 
     @property
     def tuned(self) -> Tuned | None:

@@ -14,8 +14,8 @@ from safetensors.numpy import save
 
 from keras_rnnlm.data.tokenizers import Tokenizer
 from keras_rnnlm.errors import FolderError
-from keras_rnnlm.files import EVALUATION
-from keras_rnnlm.models.folder import json_bytes, write_file, write_manifest
+from keras_rnnlm.files import EVALUATION, write_files
+from keras_rnnlm.models.folder import json_bytes, write_manifest
 from keras_rnnlm.scoring.gradient_scale import GradientScale
 from keras_rnnlm.scoring.ngram import NGramModel
 from keras_rnnlm.scoring.stored_ngram import StoredNGram, read_checked
@@ -38,6 +38,15 @@ def write_tuned(folder: str | Path, tuned: Tuned, tokenizer: Tokenizer) -> None:
         FolderError: The folder cannot be written, or a stored n-gram model is damaged.
     """
     put_files(folder, files_of(tuned, tokenizer))
+
+
+def check_writable(folder: str | Path) -> None:
+    """Raise what `write_tuned` would for a folder that cannot be written."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(Path(folder), error) from error
 
 
 def files_of(tuned: Tuned | None, tokenizer: Tokenizer) -> dict[str, bytes | None]:
@@ -79,17 +88,13 @@ def put_files(folder: str | Path, files: Mapping[str, bytes | None]) -> None:
     if not any(content or (folder / name).exists() for name, content in files.items()):
         return
     try:
-        for name, content in files.items():
-            if content is None:
-                (folder / name).unlink(missing_ok=True)
-            else:
-                write_file(folder / name, content)
+        written = {n: content for n, content in files.items() if content is not None}
+        write_files(folder, written)
+        for name in files.keys() - written.keys():
+            (folder / name).unlink(missing_ok=True)
         write_manifest(folder)
     except OSError as error:
-        raise FolderError(
-            f"Cannot write into the model folder '{folder}': {error.strerror}. Choose "
-            "a folder you may write to, on a disk with room."
-        ) from error
+        raise _unwritable(folder, error) from error
 
 
 def read_tuned(folder: str | Path, tokenizer: Tokenizer) -> Tuned | None:
@@ -128,6 +133,13 @@ def read_tuned(folder: str | Path, tokenizer: Tokenizer) -> Tuned | None:
     scales = _read_scales(folder) if stored.get("scale") else []
     first = scales[0] if scales else None
     return Tuned(lines, weights_hash, record, first, ngram, tuple(scales[1:]))
+
+
+def _unwritable(folder: Path, error: OSError) -> FolderError:
+    return FolderError(
+        f"Cannot write into the model folder '{folder}': {error.strerror}. Choose a "
+        "folder you may write to, on a disk with room."
+    )
 
 
 def _described(tuned: Tuned) -> dict[str, Any]:

@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from keras_rnnlm.child_python import environment, python
+
 
 class Child:
-    """A running `python -m MODULE SPECIFICATION`."""
+    """A running `python -P -m MODULE SPECIFICATION`."""
 
     def __init__(
         self,
@@ -41,7 +43,8 @@ class Child:
                 error = files.enter_context(log.open("ab"))
             files.enter_context(_interrupts_held())
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, json.dumps(specification)],
+                python(module, json.dumps(specification)),
+                env=environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE if listen else subprocess.DEVNULL,
                 stderr=error,

@@ -25,6 +25,7 @@ SHORTEST = 40.0
 """Seconds of the shortest rung made by default: starting and compiling take some 13,
 and what is left has to tell good settings from bad ones."""
 MOST_RUNGS = 3
+_RUNGS_ASKED, _LARGEST_FACTOR = 20, 1000
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,8 @@ def make_rungs(
     """
     if pruner not in PRUNERS:
         raise ConfigError(f"--pruner takes {', '.join(PRUNERS)}; received '{pruner}'.")
-    if factor < 2:
-        raise ConfigError(f"--factor takes 2 or more; received {factor}.")
+    if not 2 <= factor <= _LARGEST_FACTOR:
+        raise ConfigError(f"--factor takes 2 to {_LARGEST_FACTOR}; received {factor}.")
     if (minutes is None) == (steps is None):
         raise ConfigError("Expected --trial-minutes or --trial-steps, one of them.")
     unit, longest = (MINUTES, minutes) if steps is None else (STEPS, steps)
@@ -147,8 +148,8 @@ def make_rungs(
         number = 1
         while number < MOST_RUNGS and longest / factor**number >= shortest:
             number += 1
-    if number < 1:
-        raise ConfigError(f"--rungs takes 1 or more; received {number}.")
+    if not 1 <= number <= _RUNGS_ASKED:
+        raise ConfigError(f"--rungs takes 1 to {_RUNGS_ASKED}; received {number}.")
     budgets = [longest / factor**k for k in reversed(range(number))]
     if unit == STEPS:
         budgets = [float(max(1, round(budget))) for budget in budgets]

@@ -13,6 +13,7 @@ TOLERANCE = 0.1
 """Largest relative difference between a wanted and a possible number of weights."""
 
 _LARGEST_GRAIN = 256
+_LARGEST = 1e15
 _POWERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9}
 
 
@@ -24,7 +25,8 @@ def parse_count(text: str) -> int:
     """
     bare = text.strip().replace(",", "").replace("_", "")
     match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([kmbg]?)", bare, re.IGNORECASE)
-    count = round(float(match[1]) * _POWERS[match[2].lower()]) if match else 0
+    number = float(match[1]) * _POWERS[match[2].lower()] if match else 0.0
+    count = round(number) if number < _LARGEST else 0
     if count < 1:
         raise ConfigError(
             "Expected a number of weights such as 24M, 300k or 1_500_000; received "

@@ -325,6 +325,13 @@ def _choice(key: str, text: str, item: str) -> Choice:
     values = [parse_value(word.strip()) for word in text.split(",") if word.strip()]
     if key in hints:
         values = [convert(key, value, hints[key]) for value in values]
+    if not all(
+        value is None or isinstance(value, str | int | float) for value in values
+    ):
+        raise ConfigError(
+            f"--search {item}: expected numbers, words, true or false, received "
+            f"{text}. Lists and tables are fixed by --set."
+        )
     different = list(dict.fromkeys(values))
     if len({(isinstance(value, bool), value) for value in values}) > len(different):
         raise ConfigError(

@@ -140,9 +140,11 @@ def size_text(count: int | None) -> str:
     """Return a number of weights such as `24.1M`."""
     if count is None:
         return NONE
+    rounded = float(f"{count:.4g}")
     for least, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if count >= least:
-            return f"{count / (1e3 if letter == 'k' else least):#.4g}{letter}"
+        if rounded >= least:
+            number = count / (1e3 if letter == "k" else least)
+            return f"{number:#.4g}".rstrip(".") + letter
     return str(count)
 
 
@@ -150,9 +152,10 @@ def bytes_text(count: int | None) -> str:
     """Return a number of bytes such as `1.2 MB`, in powers of ten."""
     if count is None:
         return NONE
-    for least, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if count >= least:
-            return f"{count / least:#.3g} {unit}".replace(". ", " ")
+    rounded = float(f"{count:.3g}")
+    for least, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if rounded >= least:
+            return f"{count / least:#.3g}".rstrip(".") + f" {unit}"
     return f"{count} B"
 
 

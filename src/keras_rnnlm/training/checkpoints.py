@@ -82,10 +82,11 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:
-    """Read the checkpoint of a run folder; None where there is no complete one.
+    """Read the checkpoint of a run folder; None where there is none.
 
     Raises:
-        ResumeError: It is complete, but another version's.
+        ResumeError: It cannot be read, is damaged or another version's. It is written
+            in one step, so a damaged one is not that of a run that was killed.
     """
     path = folder / CHECKPOINT
     if not path.is_file():
@@ -94,8 +95,11 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         with safe_open(path, framework="numpy") as stored:
             meta = json.loads((stored.metadata() or {})[_META])
             arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError):
-        return None
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+        raise ResumeError(
+            f"The checkpoint '{path}' cannot be read ({error}). Copy it again, or move "
+            "it out of the folder and let --resume start over."
+        ) from error
     if meta.get("format") != _FORMAT:
         raise ResumeError(
             f"The checkpoint in '{folder}' is of format {meta.get('format')}, this "

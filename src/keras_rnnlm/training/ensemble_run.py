@@ -8,7 +8,7 @@ from typing import Any
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.resegmentation import Resegmentation
-from keras_rnnlm.files import CHECKPOINT
+from keras_rnnlm.files import CARD, CHECKPOINT
 from keras_rnnlm.models.ensemble_folder import member_folders
 from keras_rnnlm.models.folder import json_bytes, write_file, write_manifest
 from keras_rnnlm.scoring.tuned_ensemble import TunedEnsemble
@@ -284,8 +284,8 @@ class EnsembleRun:
             )
         whole = self._system(results)
         report = _report(results, final.together(), whole, clock())
-        card = ensemble_card(report).encode()
-        write_file(self.folder.path / "README.md", card)
+        card = ensemble_card(report).encode("utf-8", "backslashreplace")
+        write_file(self.folder.path / CARD, card)
         write_file(self.folder.path / REPORT, json_bytes(report))
         if whole is not None:
             write_manifest(self.folder.path)
@@ -300,6 +300,8 @@ class EnsembleRun:
         models = [r.language_model for r in results if r.language_model is not None]
         told = self.flag.check, self.reporter.note
         whole = self.system.measure(TunedEnsemble(models), *told)
+        if whole is None:
+            return None
         # Before the report, which says that the run has finished.
         write_tuned(self.folder.path, whole.tuned, self.corpus.tokenizer)
         return whole

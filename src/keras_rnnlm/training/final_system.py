@@ -14,7 +14,7 @@ from typing import Any
 from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.encoded_text import EncodedText
-from keras_rnnlm.errors import ConfigError
+from keras_rnnlm.errors import ConfigError, RNNLMError
 from keras_rnnlm.language_model import LanguageModel
 from keras_rnnlm.scoring.additions import default_order
 from keras_rnnlm.scoring.dynamic import DivergedError
@@ -85,23 +85,45 @@ class FinalSystem:
         model: LanguageModel | TunedEnsemble,
         check: Callable[..., None],
         note: Callable[[str], None],
-    ) -> SystemFigures:
+    ) -> SystemFigures | None:
         """Search on the validation text, then read the test text once.
 
         Args:
             model: The trained model, or all members of an ensemble; its `tuned` is set.
             check: Called as it goes on; may raise to stop it.
             note: Told what a user should know.
+
+        Returns:
+            None where it failed: the run is not lost for that, and has its plain
+            figures.
         """
+        try:
+            return self._measured(model, check, note)
+        except (RNNLMError, MemoryError) as error:
+            why = str(error) or "there was not enough memory."
+            note(
+                f"What can be added at evaluation was not searched: {why} The model "
+                "has its plain figures; `rnnlm tune-evaluation` searches at any time."
+            )
+            return None
+
+    def _measured(
+        self,
+        model: LanguageModel | TunedEnsemble,
+        check: Callable[..., None],
+        note: Callable[[str], None],
+    ) -> SystemFigures:
         begun = time.monotonic()
         corpus = self._corpus
+        ngram = self._ngram()
+        counted = time.monotonic() - begun
         tokens = 0 if corpus.test is None else corpus.test.counts.tokens_predicted
         tuned = model.tune_evaluation(
             self._valid,
             corpus.train if long_enough(corpus.train) else None,
-            seconds=_SEARCH * self.seconds,
+            seconds=max(_SEARCH * self.seconds - counted, 0.0),
             mc_dropout=self._settings.system_passes,
-            ngram=self._ngram(),
+            ngram=ngram,
             progress=lambda what, done, total: check(),
             least_speed=tokens / (_LEARNING * self.seconds),
         )

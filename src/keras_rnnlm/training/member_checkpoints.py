@@ -120,7 +120,7 @@ def joined(parts: list[Checkpoint], step: int) -> Checkpoint:
 
 
 def read_parts(folder: Path, members: int) -> list[Checkpoint] | None:
-    """Read the checkpoints of all members; None where there is no complete file.
+    """Read the checkpoints of all members; None where there is no file of so many.
 
     Args:
         folder: Of the ensemble.

@@ -1,7 +1,7 @@
 """A run: set up, trained on `fit`, evaluated, written; `train` begins or resumes it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +13,11 @@ from keras_rnnlm.config import Settings
 from keras_rnnlm.data.corpus import Corpus
 from keras_rnnlm.data.noising import Noising
 from keras_rnnlm.data.resegmentation import Resegmentation
-from keras_rnnlm.files import CHECKPOINT
+from keras_rnnlm.files import CARD, CHECKPOINT
 from keras_rnnlm.language_model import LanguageModel
 from keras_rnnlm.models.causal_lm import CausalLM
 from keras_rnnlm.models.folder import json_bytes, parameter_count, save_folder
 from keras_rnnlm.models.weights import assign_weights
-from keras_rnnlm.plots import training_curve
 from keras_rnnlm.scoring.protocols import DEFAULT_LANES
 from keras_rnnlm.scoring.tuned_files import write_tuned
 from keras_rnnlm.training.batches import (
@@ -293,6 +292,8 @@ class Run:
         model = LanguageModel(network, self.corpus.tokenizer, protocol)
         whole = None
         if system is not None:
+            # Whatever becomes of the search: from now on there is a model.
+            self.save(network)
             whole = system.measure(model, self.flag.check, self.reporter.note)
         report = {
             **figures,
@@ -318,23 +319,21 @@ class Run:
             "environment": environment(),
             "seconds": clock(),
         }
-        training_curve(self.folder.history(), self.folder.path / "curve.png")
+        self.folder.draw(self.reporter.note)
         report["seconds"] = round(clock(), 3)
-        save_folder(
-            self.folder.path,
-            network,
-            self.corpus.tokenizer,
-            protocol=protocol,
-            extra={
-                REPORT: json_bytes(report),
-                "README.md": model_card(report).encode(),
-            },
-        )
+        card = model_card(report).encode("utf-8", "backslashreplace")
+        self.save(network, {REPORT: json_bytes(report), CARD: card})
         if whole is not None:
             write_tuned(self.folder.path, whole.tuned, self.corpus.tokenizer)
         (self.folder.path / CHECKPOINT).unlink(missing_ok=True)
         self.reporter.finish(report)
         return TrainingResult(self.folder.path, report, model)
+
+    def save(self, network: CausalLM, extra: Mapping[str, bytes] | None = None) -> None:
+        """Write the model into the folder of the run, and further files."""
+        protocol = self.settings.evaluation_protocol
+        where, tokenizer = self.folder.path, self.corpus.tokenizer
+        save_folder(where, network, tokenizer, protocol=protocol, extra=extra)
 
 
 def notes_of_time(

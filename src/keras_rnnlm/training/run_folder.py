@@ -2,15 +2,18 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from keras_rnnlm.errors import FolderError, ResumeError
 from keras_rnnlm.file_lock import try_lock
 from keras_rnnlm.files import CHECKPOINT
+from keras_rnnlm.files import REPORT as REPORT
+from keras_rnnlm.plots import training_curve
 
 LOG = "training.jsonl"
-REPORT = "report.json"
+CURVE = "curve.png"
 LOCK = ".lock"
 
 
@@ -74,6 +77,13 @@ class RunFolder:
             return []
         with path.open(encoding="utf-8") as stream:
             return [json.loads(line) for line in stream]
+
+    def draw(self, note: Callable[[str], None]) -> None:
+        """Draw the log as `curve.png`; where that fails, say so: the model matters."""
+        try:
+            training_curve(self.history(), self.path / CURVE)
+        except Exception as error:
+            note(f"There is no {CURVE}: {type(error).__name__}: {error}")
 
     def report(self) -> dict[str, Any] | None:
         """Return the report of a finished run, or None.

@@ -133,7 +133,7 @@ def conduct(
                 reporter.note(sentence)
             vectors = known_vectors(checkpoint.meta["identity"])
         elif resume:
-            reporter.note("There is no complete checkpoint; the run starts over.")
+            reporter.note("There is no checkpoint; the run starts over.")
             vectors = read_starting_vectors(settings, corpus, reporter)
         identity["vectors"] = None if vectors is None else vectors.facts
         with SignalFlag() as flag:

@@ -111,7 +111,7 @@ def train_members(
                 reporter.note(sentence)
             vectors = known_vectors(parts[0].meta["identity"])
         elif resume:
-            reporter.note("There is no complete checkpoint; the run starts over.")
+            reporter.note("There is no checkpoint; the run starts over.")
             vectors = read_starting_vectors(settings, corpus, reporter, members)
         for identity in identities:
             identity["vectors"] = None if vectors is None else vectors.facts

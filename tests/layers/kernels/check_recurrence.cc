@@ -128,6 +128,7 @@ int main(int count, char**) {
                                   {2, 13, 64}, {2, 256, 3}, {2, 1, 650}, {1, 2, 1500}};
   for (const Sizes& s : std::vector<Sizes>(all.begin(), all.end() - (count > 1 ? 3 : 0))) {
     for (bool masked : {false, true}) {
+      if (!masked && s.units > 600) continue;  // these take long
       bool right = check<Lstm, float>(s, masked, 1e-5) && check<Gru, float>(s, masked, 1e-5) &&
                    check<Lstm, Bf16>(s, masked, 0.03) && check<Gru, Bf16>(s, masked, 0.03);
       if (!right) {

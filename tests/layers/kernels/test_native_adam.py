@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import needs_compiler, only_on
-from tests.layers.kernels.test_native import (
-    printed_with_threads,
-    target,  # noqa: F401  (a fixture)
-)
+from tests.layers.kernels.test_native import target  # noqa: F401  (a fixture)
 
 SIZES = (0, 1, 3, 15, 16, 17, 1000, 100_003)
 STEP = {
@@ -174,19 +171,3 @@ def test_arrays_that_do_not_belong_together_are_refused() -> None:
         jax.block_until_ready(native_adam.update(p, m, v, [g[0][:4]], **STEP))
     with pytest.raises(jax.errors.JaxRuntimeError, match="as many parameters"):
         jax.block_until_ready(native_adam.update(p, m, v, [], **STEP))
-
-
-def test_results_do_not_depend_on_the_number_of_threads() -> None:
-    only_on("jax")
-    needs_compiler()
-    program = """
-import hashlib, jax
-import numpy as np
-from keras_rnnlm.layers.kernels import native_adam
-from tests.layers.kernels.test_native_adam import STEP, arrays
-given = arrays([(3,), (300, 401), (), (1_100_000,)])
-found = native_adam.update(*given, **STEP), native_adam.square_sum(given[3])
-data = b"".join(np.asarray(array).tobytes() for array in jax.tree.leaves(found))
-print(hashlib.sha256(data).hexdigest())
-"""
-    assert len(printed_with_threads(program)) == 1

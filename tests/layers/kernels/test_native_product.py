@@ -43,7 +43,7 @@ def test_equals_numpy(
     check(*size, transposed, ("float32", "bfloat16"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     rows=st.integers(1, 90),
     depth=st.integers(1, 100),

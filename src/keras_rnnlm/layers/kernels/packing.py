@@ -172,8 +172,10 @@ def panels(matrix: NDArray[Any], blocks: int, weights: str) -> NDArray[Any]:
 def quantize(matrix: Floats) -> tuple[NDArray[np.int8], Floats]:
     """Return int8 weights and a scale a column, whose product is nearly the matrix."""
     scales = (np.abs(matrix).max(axis=0, initial=0.0) / np.float32(127)).astype("f4")
-    safe = np.where(scales > 0, scales, np.float32(1))
-    return np.rint(matrix / safe).astype(np.int8), scales
+    # A column with what is no number has a scale that says so, and zeros.
+    sound = np.isfinite(scales)
+    safe = np.where(sound & (scales > 0), scales, np.float32(1))
+    return np.rint(np.where(sound, matrix, 0) / safe).astype(np.int8), scales
 
 
 def to_bfloat16(values: Floats) -> NDArray[np.uint16]:

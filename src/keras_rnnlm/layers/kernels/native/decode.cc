@@ -81,7 +81,7 @@ RNNLM_EXPORT int32_t rnnlm_decode_read(const int64_t* plan, const uint8_t* weigh
 }
 
 // Reads tokens (steps, rows) and scores targets (steps, rows): negative natural
-// log-probabilities, and whether no token is likelier.
+// log-probabilities, and whether a target is the likeliest token.
 RNNLM_EXPORT int32_t rnnlm_decode_score(const int64_t* plan, const uint8_t* weights,
                                         int64_t threads, int64_t rows, int64_t steps,
                                         float* state, const int32_t* tokens,
@@ -98,8 +98,11 @@ RNNLM_EXPORT int32_t rnnlm_decode_score(const int64_t* plan, const uint8_t* weig
                    const float score = logits[targets[t * rows + row]];
                    nats[t * rows + row] =
                        static_cast<float>(log_sum_exp(logits, vocabulary) - score);
+                   // Of equal ones the first counts, as everywhere.
+                   const int64_t target = targets[t * rows + row];
                    uint8_t most = 1;
-                   for (int64_t i = 0; i < vocabulary; ++i) most &= logits[i] <= score;
+                   for (int64_t i = 0; i < target; ++i) most &= logits[i] < score;
+                   for (int64_t i = target; i < vocabulary; ++i) most &= logits[i] <= score;
                    correct[t * rows + row] = most;
                  }
                  barrier.wait();

@@ -194,15 +194,20 @@ struct Operand {
 // Bytes of a row of floats, and its scale: the largest of them becomes 127.
 // `depth` is a multiple of 16.
 inline float quantize(const float* row, int64_t depth, uint8_t* bytes) {
-  Vec most = {};
+  Vec most = {}, sound = {};  // `sound` is 0 where all numbers are finite, else NaN
   for (int64_t k = 0; k < depth; k += kWidth) {
     Vec x = load(row + k);
     Vec size = x < 0.0f ? -x : x;
-    // Written so that a NaN is kept.
     most = most > size ? most : size;
+    sound += x * 0.0f;
   }
-  float largest = 0.0f;
-  for (int i = 0; i < kWidth; ++i) largest = largest > most[i] ? largest : most[i];
+  float largest = 0.0f, finite = 0.0f;
+  for (int i = 0; i < kWidth; ++i) {
+    largest = largest > most[i] ? largest : most[i];
+    finite += sound[i];
+  }
+  // No byte stands for what is not finite: the scale says it, in all that it scales.
+  if (finite != 0.0f) largest = finite;
   const float scale = largest / 127.0f;
   const float inverse = largest > 0.0f ? 127.0f / largest : 0.0f;
   for (int64_t k = 0; k < depth; k += kWidth) {

@@ -56,6 +56,8 @@ inline void shape_tiles(int rows) {
     shape.bytes[tile] = 64;
     shape.rows[tile] = static_cast<uint8_t>(counts[tile]);
   }
+  // Old compilers do not know that the instruction reads all of it (GCC bug 114098).
+  asm volatile("" : : "r"(&shape) : "memory");
   _tile_loadconfig(&shape);
   shaped_for = rows;
 }
@@ -77,6 +79,7 @@ template <bool kLower, bool kSecond>
 inline void tile_blocks(const Bf16* a, int64_t stride, const Bf16* panel,
                         int64_t panel_row, int64_t depth, float* out,
                         int64_t out_stride) {
+  asm volatile("" : : : "memory");  // nor what loads read
   _tile_zero(0);
   if constexpr (kSecond) _tile_zero(1);
   if constexpr (kLower) _tile_zero(2);
