@@ -254,7 +254,6 @@ def test_resuming_without_a_checkpoint_starts_over(
 ) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "training.jsonl").write_text('{"event": "train"}\n')
-    (tmp_path / "run" / "checkpoint.safetensors").write_bytes(b"cut short")
     listener = Listener()
     settings = Settings(**{**SMALL, "max_steps": 10})
     train(corpus, settings, tmp_path / "run", resume=True, reporter=listener)

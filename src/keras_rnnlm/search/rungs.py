@@ -135,7 +135,9 @@ def make_rungs(
     if pruner not in PRUNERS:
         raise ConfigError(f"--pruner takes {', '.join(PRUNERS)}; received '{pruner}'.")
     if not 2 <= factor <= _LARGEST_FACTOR:
-        raise ConfigError(f"--factor takes 2 to {_LARGEST_FACTOR}; received {factor}.")
+        raise ConfigError(
+            f"--factor takes 2 or more, up to {_LARGEST_FACTOR}; received {factor}."
+        )
     if (minutes is None) == (steps is None):
         raise ConfigError("Expected --trial-minutes or --trial-steps, one of them.")
     unit, longest = (MINUTES, minutes) if steps is None else (STEPS, steps)
@@ -149,7 +151,9 @@ def make_rungs(
         while number < MOST_RUNGS and longest / factor**number >= shortest:
             number += 1
     if not 1 <= number <= _RUNGS_ASKED:
-        raise ConfigError(f"--rungs takes 1 to {_RUNGS_ASKED}; received {number}.")
+        raise ConfigError(
+            f"--rungs takes 1 or more, up to {_RUNGS_ASKED}; received {number}."
+        )
     budgets = [longest / factor**k for k in reversed(range(number))]
     if unit == STEPS:
         budgets = [float(max(1, round(budget))) for budget in budgets]
