@@ -134,6 +134,7 @@ def test_what_learns(
         assert np.linalg.matrix_rank(last[fixed] - first[fixed], tol=1e-5) <= 2
 
 
+@pytest.mark.once
 def test_an_interrupted_adaptation_resumes_to_the_same_weights(
     base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

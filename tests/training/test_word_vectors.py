@@ -130,6 +130,7 @@ def test_widths_that_differ(
     assert same == (settings.vectors_frozen is True)
 
 
+@pytest.mark.once
 def test_stopped_while_frozen_and_after_the_run_ends_alike(
     corpus: Corpus, vectors: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
