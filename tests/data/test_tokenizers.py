@@ -410,6 +410,7 @@ def test_a_list_of_words_is_one_of_characters() -> None:
     names = "emma\nolivia\nava\n\nmary ann\nisabella\nsophia\ncharlotte\n"
     kind, reason = choose_kind(names)
     assert kind == "char" and "a list of words" in reason
+    assert choose_kind(names, vectors=True)[0] == "word"
     # One token a line, as taggers write them, is not: words come back.
     assert choose_kind("the\ncat\nsaw\nthe\ndog\n" * 3)[0] == "word"
 

@@ -74,7 +74,8 @@ def choose_kind(
         return "char", "Characters, because the text has no spaces between words."
     words = sample.split()
     lines = sum(not line.isspace() for line in sample.splitlines() if line)
-    if len(words) <= _ONE_WORD * lines and len(set(words)) >= _ONCE * len(words):
+    listed = len(words) <= _ONE_WORD * lines
+    if listed and not vectors and len(set(words)) >= _ONCE * len(words):
         return "char", (
             "Characters, because the text is a list of words, most of which stand "
             "there once."
