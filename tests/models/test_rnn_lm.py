@@ -378,21 +378,6 @@ def test_a_model_in_bfloat16_gives_float32_logits() -> None:
     assert keras.backend.standardize_dtype(logits.dtype) == "float32"
 
 
-def test_the_gradient_of_the_embedding_is_not_rounded_to_16_bits() -> None:
-    """It is the output matrix too, and a frequent word's is a sum of many parts."""
-    model = network(dtype="mixed_bfloat16", layers=1)
-    random = np.random.default_rng(0)
-    model.set_weights([random.normal(0, 1, w.shape) for w in model.get_weights()])
-    matrix = model.embedding.embeddings
-    matrix.assign(np.zeros(matrix.shape))
-    model.compile(keras.optimizers.SGD(1.0), weighted_metrics=[])
-    model.fit(stream(11, 4, 6), steps_per_epoch=1, verbose=0)
-    step = NUMPY(matrix)
-    assert np.abs(step).max() > 0
-    rounded = NUMPY(ops.cast(ops.cast(step, "bfloat16"), "float32"))
-    assert not np.array_equal(step, rounded)
-
-
 @pytest.mark.parametrize("cell", ["lru", "rg_lru", "peephole_lstm", "sru"])
 def test_under_mixed_precision_one_network_is_trained_and_evaluated(cell: str) -> None:
     model = network(cell, dtype="mixed_bfloat16", layers=1, units=16)

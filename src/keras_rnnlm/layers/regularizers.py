@@ -151,16 +151,14 @@ class Embedding(keras.layers.Embedding):
     def build(self, input_shape: Any = None) -> None:
         """Make the matrix of vectors, and that of the projection."""
         if not self.built and self.projection is not None:
+            # Cast for a product alone, so that its gradient stays in float32.
             self.kernel = self.add_weight(
                 shape=(self.output_dim, self.projection),
                 initializer="glorot_uniform",
                 name="projection",
+                autocast=False,
             )
         super().build(input_shape)
-
-    def add_weight(self, *arguments: Any, **options: Any) -> Any:
-        """Add a weight that is cast for products alone: gradients stay in float32."""
-        return super().add_weight(*arguments, **{"autocast": False, **options})
 
     def call(self, inputs: Array, training: bool = False) -> Array:
         """See the class."""
