@@ -166,48 +166,38 @@ class TunedEnsemble:
                 or weights have changed since.
             ConfigError: For settings out of their range, or beside `system`.
         """
-        sources, lines = self._ladder(
-            static=static,
-            system=system,
-            temperature=temperature,
-            dynamic=dynamic,
-            cache=cache,
-            mc_dropout=mc_dropout,
-            ngram=ngram,
-            weights=weights,
+        single = Additions(
+            temperature, dynamic, cache, mc_dropout, weights=weights or {}
         )
+        sources, lines = self._ladder(single, static, system, ngram)
         encoded = self.models[0]._encoded(text, encoding)
         return evaluate_lines(sources, encoded, lines, progress)
 
-    def check_additions(self, **asked: Any) -> None:
+    def check_additions(
+        self,
+        *,
+        system: bool = False,
+        ngram: NGramModel | None = None,
+        mc_dropout: int = 0,
+        weights: Mapping[str, float] | None = None,
+        **single: Any,
+    ) -> None:
         """Raise what `evaluate_additions` would before it reads a text.
 
-        Args:
-            **asked: Its arguments but `text`, `encoding` and `progress`.
+        Args are its own; `text`, `static`, `encoding` and `progress` do not matter.
         """
-        self._ladder(**asked)
+        asked = Additions(passes=mc_dropout, weights=weights or {}, **single)
+        self._ladder(asked, False, system, ngram)
 
     def _ladder(
         self,
-        *,
-        static: bool = False,
-        system: bool = False,
-        temperature: float | None = None,
-        dynamic: bool | DynamicSettings = False,
-        cache: bool | CacheSettings = False,
-        mc_dropout: int = 0,
-        ngram: NGramModel | None = None,
-        weights: Mapping[str, float] | None = None,
+        asked: Additions,
+        static: bool,
+        system: bool,
+        ngram: NGramModel | None,
     ) -> tuple[Sources, list[Line]]:
         """Return the lines that are asked for, and what they draw on."""
-        asked = Additions(
-            temperature,
-            dynamic,
-            cache,
-            mc_dropout,
-            ngram=ngram is not None,
-            weights=weights or {},
-        )
+        asked = dataclasses.replace(asked, ngram=ngram is not None)
         tuned = self.tuned
         scales: list[GradientScale] = []
         if tuned is not None:

@@ -112,52 +112,42 @@ class TunedEvaluation(ABC):
             >>> for line in lm.evaluate_additions("test.txt", dynamic=True, cache=True):
             ...     print(line.line.name, line.perplexity, line.seconds)
         """
-        sources, lines = self._ladder(
-            static=static,
-            system=system,
-            temperature=temperature,
-            dynamic=dynamic,
-            cache=cache,
-            mc_dropout=mc_dropout,
-            ensemble=ensemble,
-            ngram=ngram,
-            weights=weights,
+        single = Additions(
+            temperature, dynamic, cache, mc_dropout, weights=weights or {}
         )
+        sources, lines = self._ladder(single, static, system, ensemble, ngram)
         return evaluate_lines(sources, self._encoded(text, encoding), lines, progress)
 
-    def check_additions(self, **asked: Any) -> None:
+    def check_additions(
+        self,
+        *,
+        system: bool = False,
+        ensemble: Sequence["TunedEvaluation"] = (),
+        ngram: NGramModel | None = None,
+        mc_dropout: int = 0,
+        weights: Mapping[str, float] | None = None,
+        **single: Any,
+    ) -> None:
         """Raise what `evaluate_additions` would before it reads a text.
 
-        Args:
-            **asked: Its arguments but `text`, `encoding` and `progress`.
+        Args are its own; `text`, `static`, `encoding` and `progress` do not matter.
         """
-        self._ladder(**asked)
+        asked = Additions(passes=mc_dropout, weights=weights or {}, **single)
+        self._ladder(asked, False, system, ensemble, ngram)
 
     def _ladder(
         self,
-        *,
-        static: bool = False,
-        system: bool = False,
-        temperature: float | None = None,
-        dynamic: bool | DynamicSettings = False,
-        cache: bool | CacheSettings = False,
-        mc_dropout: int = 0,
-        ensemble: Sequence["TunedEvaluation"] = (),
-        ngram: NGramModel | None = None,
-        weights: Mapping[str, float] | None = None,
+        asked: Additions,
+        static: bool,
+        system: bool,
+        ensemble: Sequence["TunedEvaluation"],
+        ngram: NGramModel | None,
     ) -> tuple[Sources, list[Line]]:
         """Return the lines that are asked for, and what they draw on."""
         sources = self._sources(ensemble, ngram)
         tuned = self._settings()
-        asked = Additions(
-            temperature,
-            dynamic,
-            cache,
-            mc_dropout,
-            [member.name for member in sources.members],
-            ngram is not None,
-            weights or {},
-        )
+        names = [member.name for member in sources.members]
+        asked = dataclasses.replace(asked, members=names, ngram=ngram is not None)
         if system:
             if self._origin is not None:
                 raise _of_other_weights()
